@@ -1,0 +1,543 @@
+"""What an environment is, and the loops that step many of them.
+
+A family of environments is a module with five kernels over one instance e of a batch, and a small class that names its
+parameters, sizes and arrays. Everything that is no rule of a game stands here, once: time limit, restart, masks,
+seeding, buffers, snapshots. A single environment is a batch of one, so the two cannot disagree.
+
+Axis letters, here and everywhere: E instances, N agents, A actions, O observation features, S state features, T time,
+B episodes in a batch.
+"""
+
+import functools
+import math
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Literal, NamedTuple, get_args
+
+import numpy as np
+
+from coopgym.envs.compiling import bind, kernel
+from coopgym.envs.parameters import checked, encoded, nearest
+from coopgym.envs.rng import SEED_LIMIT, begin_stream
+
+Autoreset = Literal["same_step", "next_step", "disabled"]
+SAME_STEP, NEXT_STEP, DISABLED = range(3)
+
+
+class Kernels(NamedTuple):
+    """The compiled rules of a family. p are its parameters, s its arrays, e the instance."""
+
+    reset: Any  # (p, s, e) -> None            starts a new episode
+    step: Any  # (p, s, e, action [N] int64) -> (reward, terminated)
+    observe: Any  # (p, s, e, obs [N, O]) -> None, writes every element
+    summarise: Any  # (p, s, e, state [S]) -> None, the state for centralised training; writes every element
+    available: Any  # (p, s, e, mask [N, A]) -> None, 1 where an agent may take an action; writes every element
+
+
+class Preset(NamedTuple):
+    """Named values of parameters, and where they were published."""
+
+    params: dict[str, Any]
+    source: str
+
+
+class Field(NamedTuple):
+    """One named slice of an observation or a state."""
+
+    name: str
+    size: int  # features
+    low: float
+    high: float
+    meaning: str  # with the unit
+
+
+class Scene(NamedTuple):
+    """One instance, as a family draws it."""
+
+    params: Any  # the family's Params, as the user gave them
+    arrays: Any  # the family's State
+    e: int  # the instance to draw
+    steps: int  # of the episode so far
+    action: np.ndarray | None  # [N], the last joint action; None before the first step
+    reward: float  # the team reward of the last step
+    team_return: float  # of the episode so far
+    show_sight: bool
+
+
+class Environment:
+    """The declaration of a family: parameters, sizes, layouts, kernels, drawing. It holds no state of any episode.
+
+    preset: a name in `presets`; params: values that replace the preset's or the defaults.
+    Raises TypeError for an unknown parameter or a wrong type, ValueError for values that make no playable game.
+    """
+
+    id: ClassVar[str]
+    Params: ClassVar[type]
+    presets: ClassVar[dict[str, Preset]] = {}
+    kernels: ClassVar[Kernels]
+    agent_name: ClassVar[str] = "agent"
+    noop: ClassVar[int] = 0  # the action that stands for an illegal one; legal in every situation
+    return_definition: ClassVar[str] = "sum over the steps of an episode of the team reward, counted once, undiscounted"
+
+    # Set by `check`, from the parameters:
+    n_agents: int
+    action_names: tuple[str, ...]
+    observation_layout: tuple[Field, ...]
+    state_layout: tuple[Field, ...]
+
+    def __init__(self, preset: str | None = None, **params: Any) -> None:
+        if preset is not None and preset not in self.presets:
+            raise ValueError(f"{self.id} has no preset {preset!r}; {nearest(preset, self.presets)}")
+        values = dict(self.presets[preset].params) if preset is not None else {}
+        values.update(checked(self.id, self.Params, params))
+        self.preset = preset
+        self.params = self.Params(**values)
+        self.check()
+
+    def check(self) -> None:
+        """Sets the sizes and layouts; raises ValueError when the parameters make no playable game."""
+        raise NotImplementedError
+
+    def allocate(self, num_envs: int) -> Any:
+        """The arrays of num_envs instances: a NamedTuple with `t` [E] int32 and `rng` [E] uint64 among its fields.
+
+        A family whose agents have rewards of their own also has `agent_reward` [E, N] float64, written by each step.
+        """
+        raise NotImplementedError
+
+    def kernel_params(self) -> Any:
+        """The parameters as the kernels take them."""
+        return encoded(self.params)
+
+    def draw(self, canvas: Any, scene: Scene) -> None:
+        """Draws one instance on a `coopgym.envs.rendering.Canvas`."""
+        raise NotImplementedError
+
+    def describe(self, scene: Scene) -> str:
+        """One instance as text."""
+        raise NotImplementedError
+
+    def keys(self) -> dict[str, int]:
+        """The keys that drive one agent by hand, by pygame's names, and the action of each."""
+        return {str(i + 1): i for i in range(min(self.n_actions, 9))}
+
+    @property
+    def horizon(self) -> int:
+        """Steps after which an episode is cut off."""
+        return int(self.params.horizon)
+
+    @property
+    def n_actions(self) -> int:
+        return len(self.action_names)
+
+    @property
+    def obs_size(self) -> int:
+        return sum(part.size for part in self.observation_layout)
+
+    @property
+    def state_size(self) -> int:
+        return sum(part.size for part in self.state_layout)
+
+    @property
+    def agents(self) -> tuple[str, ...]:
+        return tuple(f"{self.agent_name}_{i}" for i in range(self.n_agents))
+
+    @property
+    def individual_rewards(self) -> bool:
+        """Whether each agent is to get a reward of its own."""
+        return getattr(self.params, "reward_mode", None) == "per_agent"
+
+    def with_params(self, **params: Any) -> "Environment":
+        """The same environment with some parameters changed."""
+        return type(self)(**{**self.params._asdict(), **params})
+
+    def __repr__(self) -> str:
+        changed = {k: v for k, v in self.params._asdict().items() if not _same(v, self.Params._field_defaults.get(k))}  # type: ignore[attr-defined]
+        return f"{type(self).__name__}({', '.join(f'{k}={v!r}' for k, v in changed.items())})"
+
+
+def _same(a: Any, b: Any) -> bool:
+    return bool(np.array_equal(np.asarray(a, dtype=object), np.asarray(b, dtype=object)))
+
+
+def slices(layout: Sequence[Field]) -> Iterator[tuple[Field, slice]]:
+    """Each field of a layout with the features that it takes."""
+    start = 0
+    for part in layout:
+        yield part, slice(start, start + part.size)
+        start += part.size
+
+
+def bounds(layout: Sequence[Field]) -> tuple[np.ndarray, np.ndarray]:
+    """(low, high) of a layout, each [features] float32, rounded outwards."""
+    low = np.repeat([part.low for part in layout], [part.size for part in layout])
+    high = np.repeat([part.high for part in layout], [part.size for part in layout])
+    outwards_low = np.where(low.astype(np.float32) > low, np.nextafter(low.astype(np.float32), -np.inf), low)
+    outwards_high = np.where(high.astype(np.float32) < high, np.nextafter(high.astype(np.float32), np.inf), high)
+    return outwards_low.astype(np.float32), outwards_high.astype(np.float32)
+
+
+class Step(NamedTuple):
+    """What a batch of environments answers. The arrays are the batch's own and change at the next step.
+
+    Where an episode has ended, obs, state and mask are of the new episode under the autoreset mode "same_step" and of
+    the ended one under the others; final_* are of the ended one always (and elsewhere left from earlier episodes).
+    """
+
+    obs: np.ndarray  # [E, N, O] float32
+    state: np.ndarray  # [E, S] float32
+    action_mask: np.ndarray  # [E, N, A] int8
+    action: np.ndarray  # [E, N] int64, the last joint action, illegal actions replaced by the no-op
+    reward: np.ndarray  # [E] float64, shared by the team
+    terminated: np.ndarray  # [E] bool: the rules ended the episode, so nothing follows
+    truncated: np.ndarray  # [E] bool: the time limit ended it, so a value still follows
+    ended: np.ndarray  # [E] bool: no episode is running; the row waits for its restart
+    team_return: np.ndarray  # [E] float64, of the episode so far, or of the ended one where one has just ended
+    steps: np.ndarray  # [E] int32, likewise
+    final_obs: np.ndarray  # [E, N, O] float32
+    final_state: np.ndarray  # [E, S] float32
+    final_action_mask: np.ndarray  # [E, N, A] int8
+
+
+# The templates below are bound to each family's kernels, which is where their free names come from.
+
+
+def _show(p, s, e, out):
+    """Writes what instance e shows now."""
+    observe(p, s, e, out.obs[e])  # type: ignore[name-defined]  # noqa: F821
+    summarise(p, s, e, out.state[e])  # type: ignore[name-defined]  # noqa: F821
+    available(p, s, e, out.action_mask[e])  # type: ignore[name-defined]  # noqa: F821
+
+
+def _begin(p, s, e, out):
+    """Starts an episode in instance e."""
+    s.t[e] = 0
+    reset(p, s, e)  # type: ignore[name-defined]  # noqa: F821
+    out.ended[e] = False
+    show(p, s, e, out)  # type: ignore[name-defined]  # noqa: F821
+
+
+def _advance(p, s, e, actions, noop, horizon, autoreset, out):
+    """One step of instance e; where the episode ends, what its autoreset mode asks for."""
+    if out.ended[e]:  # next_step: this step does nothing but start the next episode
+        begin(p, s, e, out)  # type: ignore[name-defined]  # noqa: F821
+        out.reward[e] = 0.0
+        out.terminated[e] = False
+        out.truncated[e] = False
+        out.team_return[e] = 0.0
+        out.steps[e] = 0
+        return
+    for i in range(actions.shape[1]):
+        legal = out.action_mask[e, i, actions[e, i]]
+        out.action[e, i] = actions[e, i] if legal else noop
+    if s.t[e] == 0:
+        out.team_return[e] = 0.0
+    out.reward[e], out.terminated[e] = step(p, s, e, out.action[e])  # type: ignore[name-defined]  # noqa: F821
+    s.t[e] += 1
+    out.steps[e] = s.t[e]
+    out.team_return[e] += out.reward[e]
+    out.truncated[e] = s.t[e] >= horizon and not out.terminated[e]
+    show(p, s, e, out)  # type: ignore[name-defined]  # noqa: F821
+    if out.terminated[e] or out.truncated[e]:
+        out.ended[e] = True
+        out.final_obs[e] = out.obs[e]
+        out.final_state[e] = out.state[e]
+        out.final_action_mask[e] = out.action_mask[e]
+        if autoreset == 0:  # SAME_STEP
+            begin(p, s, e, out)  # type: ignore[name-defined]  # noqa: F821
+
+
+# The body of a prange is one call, on purpose: a write to a field of a NamedTuple directly inside a prange is lost
+# without a word (Numba issues 5872 and 10338, open in 0.68.1).
+
+
+def _reset_batch(p, s, rows, out):
+    for e in prange(rows.shape[0]):  # type: ignore[name-defined]  # noqa: F821
+        if rows[e]:
+            begin(p, s, e, out)  # type: ignore[name-defined]  # noqa: F821
+
+
+def _step_batch(p, s, actions, noop, horizon, autoreset, out):
+    for e in prange(actions.shape[0]):  # type: ignore[name-defined]  # noqa: F821
+        advance(p, s, e, actions, noop, horizon, autoreset, out)  # type: ignore[name-defined]  # noqa: F821
+
+
+class Loops(NamedTuple):
+    reset: Any  # (p, s, rows [E] bool, out)
+    step: Any  # (p, s, actions, noop, horizon, autoreset, out)
+    step_parallel: Any  # the same on several threads
+
+
+@functools.cache
+def loops(kernels: Kernels) -> Loops:
+    """The compiled loops over these kernels."""
+    import numba
+
+    owner, names = kernels.step, kernels._asdict()
+    show = bind(_show, owner, names)
+    begin = bind(_begin, owner, {**names, "show": show})
+    advance = bind(_advance, owner, {**names, "show": show, "begin": begin})
+    return Loops(
+        reset=bind(_reset_batch, owner, {"prange": range, "begin": begin}),
+        step=bind(_step_batch, owner, {"prange": range, "advance": advance}),
+        step_parallel=bind(_step_batch, owner, {"prange": numba.prange, "advance": advance}, parallel=True),
+    )
+
+
+@kernel
+def _seed_rows(rng, seeds, rows):
+    """Starts the streams of the marked rows. seeds: [E] int64, rows: [E] bool."""
+    for e in range(len(rng)):
+        if rows[e]:
+            begin_stream(rng, e, seeds[e])
+
+
+@kernel
+def _first_out_of_range(actions, n_actions):
+    """The flat index of the first action outside [0, n_actions), or -1."""
+    flat = actions.ravel()
+    for k in range(flat.size):
+        if flat[k] < 0 or flat[k] >= n_actions:
+            return k
+    return -1
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """Everything that the future of an environment depends on, copied: one row, or all of them."""
+
+    environment: str  # what it was taken from: only an equal environment can take it back
+    rows: int | None  # how many rows, or None for the snapshot of one row of a batch
+    arrays: dict[str, np.ndarray] = field(repr=False)
+
+
+_PARALLEL_LOOPS = threading.Lock()  # Numba's workqueue layer aborts the process when two threads enter it at once
+
+
+class Batch:
+    """num_envs instances of one environment, stepped together.
+
+    autoreset: what happens where an episode ends, see `Step`; num_threads: 1 starts no thread at all.
+    """
+
+    def __init__(
+        self,
+        env: Environment,
+        num_envs: int,
+        seed: int | None = None,
+        autoreset: Autoreset = "same_step",
+        illegal_action: Literal["noop", "raise"] = "noop",
+        num_threads: int = 1,
+    ) -> None:
+        if num_envs < 1:
+            raise ValueError(f"num_envs is {num_envs}; it must be 1 or more")
+        if autoreset not in get_args(Autoreset):
+            raise ValueError(f"autoreset is {autoreset!r}; it must be one of {', '.join(get_args(Autoreset))}")
+        if illegal_action not in ("noop", "raise"):
+            raise ValueError(f"illegal_action is {illegal_action!r}; it must be one of noop, raise")
+        if num_threads < 1:
+            raise ValueError(f"num_threads is {num_threads}; it must be 1 or more")
+        self.env, self.num_envs, self.horizon = env, num_envs, env.horizon
+        self.autoreset, self.illegal_action, self.num_threads = autoreset, illegal_action, num_threads
+        self.params = env.kernel_params()
+        self.arrays = env.allocate(num_envs)
+        n, a = env.n_agents, env.n_actions
+        obs, state, mask = (num_envs, n, env.obs_size), (num_envs, env.state_size), (num_envs, n, a)
+        self.out = Step(
+            obs=np.zeros(obs, np.float32),
+            state=np.zeros(state, np.float32),
+            action_mask=np.zeros(mask, np.int8),
+            action=np.zeros((num_envs, n), np.int64),
+            reward=np.zeros(num_envs, np.float64),
+            terminated=np.zeros(num_envs, np.bool_),
+            truncated=np.zeros(num_envs, np.bool_),
+            ended=np.ones(num_envs, np.bool_),
+            team_return=np.zeros(num_envs, np.float64),
+            steps=np.zeros(num_envs, np.int32),
+            final_obs=np.zeros(obs, np.float32),
+            final_state=np.zeros(state, np.float32),
+            final_action_mask=np.zeros(mask, np.int8),
+        )
+        self.started = False
+        self._loops = loops(env.kernels)
+        self.seed(fresh_seed() if seed is None else seed)
+
+    def seed(self, seed: int | Sequence[int | None], rows: np.ndarray | None = None) -> None:
+        """Starts the random streams anew: row e gets seed + e, or seed[e] where a sequence is given (None: unchanged).
+
+        Raises TypeError or ValueError for anything but whole numbers in [0, 2**63).
+        """
+        rows = np.ones(self.num_envs, np.bool_) if rows is None else rows.copy()
+        if isinstance(seed, Sequence | np.ndarray) and not isinstance(seed, str):
+            if len(seed) != self.num_envs:
+                raise ValueError(f"there are {len(seed)} seeds for {self.num_envs} environments; give one for each")
+            rows &= [one is not None for one in seed]
+            seeds = np.array([0 if one is None else checked_seed(one) for one in seed], np.int64)
+        else:
+            first = checked_seed(seed)
+            checked_seed(first + self.num_envs - 1)
+            seeds = first + np.arange(self.num_envs, dtype=np.int64)
+        _seed_rows(self.arrays.rng, seeds, rows)
+
+    def reset(self, rows: np.ndarray | None = None) -> Step:
+        """Starts new episodes in the marked rows ([E] bool, all by default)."""
+        if rows is None:
+            rows = np.ones(self.num_envs, np.bool_)
+        else:
+            rows = np.asarray(rows)
+            if rows.shape != (self.num_envs,) or rows.dtype != np.bool_:
+                raise ValueError(
+                    f"reset_mask has shape {rows.shape} and dtype {rows.dtype}; it must be ({self.num_envs},) bool"
+                )
+        if not self.started and not rows.all():
+            raise RuntimeError("the first reset must start every environment; leave reset_mask out")
+        self._loops.reset(self.params, self.arrays, rows, self.out)
+        self.out.reward[rows] = 0.0
+        self.out.team_return[rows] = 0.0
+        self.out.steps[rows] = 0
+        self.out.terminated[rows] = False
+        self.out.truncated[rows] = False
+        self.started = True
+        return self.out
+
+    def step(self, actions: np.ndarray) -> Step:
+        """actions: [E, N] of whole numbers, each in [0, A).
+
+        Raises ValueError for another shape or range, TypeError for another dtype, RuntimeError before the first reset
+        and, under autoreset "disabled", for a row that has ended.
+        """
+        if not self.started:
+            raise RuntimeError("step was called before reset; call reset first")
+        actions = self._checked_actions(actions)
+        if self.autoreset == "disabled" and self.out.ended.any():
+            rows = np.flatnonzero(self.out.ended)[:5].tolist()
+            raise RuntimeError(
+                f"the episodes of rows {rows} have ended; restart them with reset(options={{'reset_mask': ...}})"
+            )
+        args = (self.params, self.arrays, actions, self.env.noop, self.horizon, get_args(Autoreset).index(self.autoreset))
+        if self.num_threads == 1:
+            self._loops.step(*args, self.out)
+        else:
+            import numba
+
+            with _PARALLEL_LOOPS:
+                before = numba.get_num_threads()
+                numba.set_num_threads(min(self.num_threads, numba.config.NUMBA_NUM_THREADS))
+                try:
+                    self._loops.step_parallel(*args, self.out)
+                finally:
+                    numba.set_num_threads(before)
+        return self.out
+
+    def _checked_actions(self, actions: Any) -> np.ndarray:
+        actions = np.asarray(actions)
+        shape = (self.num_envs, self.env.n_agents)
+        if actions.shape != shape:
+            raise ValueError(f"actions have shape {actions.shape}; it must be {shape}: environments, agents")
+        if actions.dtype.kind not in "iu":
+            raise TypeError(f"actions have dtype {actions.dtype}; they must be whole numbers")
+        actions = np.ascontiguousarray(actions, np.int64)
+        wrong = _first_out_of_range(actions, self.env.n_actions)
+        if wrong >= 0:
+            e, i = divmod(wrong, self.env.n_agents)
+            raise ValueError(
+                f"the action of {self.env.agents[i]} in environment {e} is {actions[e, i]}; "
+                f"it must lie in [0, {self.env.n_actions - 1}]"
+            )
+        if self.illegal_action == "raise":
+            legal = np.take_along_axis(self.out.action_mask, actions[:, :, None], 2)[:, :, 0].astype(bool)
+            legal |= self.out.ended[:, None]
+            if not legal.all():
+                e, i = np.argwhere(~legal)[0]
+                allowed = np.flatnonzero(self.out.action_mask[e, i]).tolist()
+                raise ValueError(
+                    f"the action {actions[e, i]} of {self.env.agents[i]} in environment {e} is illegal now; "
+                    f"legal are {allowed}"
+                )
+        return actions
+
+    def snapshot(self, row: int | None = None) -> Snapshot:
+        """A copy of everything that the future depends on, of all rows or of one."""
+        if not self.started:
+            raise RuntimeError("snapshot was called before reset; call reset first")
+        rows = slice(None) if row is None else self._checked_row(row)
+        arrays = {name: array[rows].copy() for name, array in self._arrays()}
+        return Snapshot(repr(self.env), self.num_envs if row is None else None, arrays)
+
+    def restore(self, snapshot: Snapshot, row: int | None = None) -> Step:
+        """Goes back to a snapshot. That of one row may be laid into one row, or into all of them.
+
+        Raises ValueError for the snapshot of another environment or of another number of rows.
+        """
+        if not isinstance(snapshot, Snapshot):
+            raise TypeError(f"restore got {type(snapshot).__name__}; it takes what snapshot() returned")
+        if snapshot.environment != repr(self.env):
+            raise ValueError(f"the snapshot is of {snapshot.environment}; this is {self.env!r}")
+        if snapshot.rows is not None and (row is not None or snapshot.rows != self.num_envs):
+            place = f"{self.num_envs} rows" if row is None else "one row"
+            raise ValueError(f"the snapshot holds {snapshot.rows} rows and cannot be laid into {place}")
+        rows = slice(None) if row is None else self._checked_row(row)
+        for name, array in self._arrays():
+            array[rows] = snapshot.arrays[name]
+        self.started = True
+        return self.out
+
+    def _arrays(self) -> Iterator[tuple[str, np.ndarray]]:
+        for owner in (self.arrays, self.out):
+            for name, array in owner._asdict().items():
+                yield f"{type(owner).__name__}.{name}", array
+
+    def _checked_row(self, row: int) -> int:
+        if not 0 <= row < self.num_envs:
+            raise ValueError(f"row is {row}; it must lie in [0, {self.num_envs - 1}]")
+        return row
+
+    def scene(self, row: int = 0, show_sight: bool = False) -> Scene:
+        """One row, as its family draws it."""
+        out = self.out
+        running = self.arrays.t[row] > 0
+        return Scene(
+            params=self.env.params,
+            arrays=self.arrays,
+            e=row,
+            steps=int(self.arrays.t[row]),
+            action=out.action[row].copy() if running else None,
+            reward=float(out.reward[row]) if running else 0.0,
+            team_return=float(out.team_return[row]) if running else 0.0,
+            show_sight=show_sight,
+        )
+
+    def __getstate__(self) -> Mapping[str, Any]:
+        return {name: value for name, value in self.__dict__.items() if name != "_loops"}
+
+    def __setstate__(self, state: Mapping[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._loops = loops(self.env.kernels)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "Batch":
+        copy = object.__new__(type(self))
+        state = dict(self.__getstate__())
+        state["arrays"] = type(self.arrays)(*(array.copy() for array in self.arrays))
+        state["out"] = type(self.out)(*(array.copy() for array in self.out))
+        copy.__setstate__(state)
+        return copy
+
+
+def checked_seed(seed: Any) -> int:
+    """The seed as an int; raises TypeError or ValueError for anything but a whole number in [0, 2**63)."""
+    if isinstance(seed, bool) or not isinstance(seed, int | np.integer):
+        raise TypeError(f"seed is {seed!r}; it must be a whole number")
+    if not 0 <= seed < SEED_LIMIT:
+        raise ValueError(f"seed is {seed}; it must lie in [0, 2**63)")
+    return int(seed)
+
+
+def fresh_seed() -> int:
+    """A seed from the operating system's entropy, with room for the rows of a batch above it."""
+    return int(np.random.SeedSequence().generate_state(1, np.uint64)[0] >> np.uint64(2))
+
+
+def unbounded(layout: Sequence[Field]) -> list[str]:
+    """The fields of a layout without finite bounds: a layout should have none."""
+    return [part.name for part in layout if not (math.isfinite(part.low) and math.isfinite(part.high))]

@@ -1,0 +1,45 @@
+"""One random stream for each instance, so that a game depends on its seed alone, never on its neighbours or on threads.
+
+The generator is SplitMix64 (Steele, Lea and Flood, "Fast splittable pseudorandom number generators", OOPSLA 2014): one
+64-bit word of state, one addition and a mixing function for each draw. `tests/oracle.py` has it again in plain Python.
+"""
+
+import numpy as np
+
+from coopgym.envs.compiling import kernel
+
+STEP = np.uint64(0x9E3779B97F4A7C15)
+SEED_LIMIT = 2**63  # seeds lie in [0, SEED_LIMIT)
+
+
+@kernel
+def mix(z):
+    """A one-to-one scrambling of 64 bits in which every input bit reaches every output bit."""
+    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return z ^ (z >> np.uint64(31))
+
+
+@kernel
+def bits(rng, e):
+    """The next 64 bits of stream e. rng: [E] uint64, changed in place."""
+    rng[e] += STEP
+    return mix(rng[e])
+
+
+@kernel
+def integer(rng, e, n):
+    """A whole number in [0, n), from stream e. The bias of the remainder is below n / 2**64."""
+    return np.int64(bits(rng, e) % np.uint64(n))
+
+
+@kernel
+def uniform(rng, e, low, high):
+    """A float64 in [low, high), from stream e: 53 random bits."""
+    return low + (high - low) * (np.float64(bits(rng, e) >> np.uint64(11)) * 2.0**-53)
+
+
+@kernel
+def begin_stream(rng, e, seed):
+    """Starts stream e from a seed in [0, SEED_LIMIT): different seeds give different streams."""
+    rng[e] = mix(mix(np.uint64(seed) + STEP) + STEP)
