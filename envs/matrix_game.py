@@ -58,7 +58,8 @@ Table = Any  # nested sequences or an array of numbers
 
 class Params(NamedTuple):
     payoff: Annotated[
-        Table, Parameter("reward of each joint action: [A1, ..., AN], or [K, A1, ..., AN] where n_states is K > 1", "reward")
+        Table,
+        Parameter("reward of each joint action: [A1, ..., AN], or [K, A1, ..., AN] where n_states is K > 1", "reward"),
     ] = ((8, -12, -12), (-12, 0, 0), (-12, 0, 0))
     n_states: Annotated[int, Parameter("states, each with a table of its own", "states", 1, 1000)] = 1
     transition: Annotated[
@@ -166,16 +167,20 @@ UOE = "package matrix-games (University of Edinburgh), also matrax"
 PRESETS = {
     "qtran3x3": Preset({"payoff": QTRAN}, "Son et al., QTRAN, ICML 2019, Table 1; authors' code"),
     "qplex_hard3x3": Preset(
-        {"payoff": ((8, -12, -12), (-12, 6, 0), (-12, 0, 6))}, "Wang et al., QPLEX, ICLR 2021; authors' code, matrix_game_3"
+        {"payoff": ((8, -12, -12), (-12, 6, 0), (-12, 0, 6))},
+        "Wang et al., QPLEX, ICLR 2021; authors' code, matrix_game_3",
     ),
     "qplex_w3x3": Preset(
-        {"payoff": ((10.4, 0, 10), (0, 10, 10), (10, 10, 10))}, "Wang et al., QPLEX, authors' code, matrix_game_1, w = 10.4"
+        {"payoff": ((10.4, 0, 10), (0, 10, 10), (10, 10, 10))},
+        "Wang et al., QPLEX, authors' code, matrix_game_1, w = 10.4",
     ),
     "climbing": Preset({"payoff": CLIMBING}, CLAUS),
     "climbing_uoe": Preset({"payoff": CLIMBING_UOE}, UOE),
     **{f"penalty_{-k}": Preset({"payoff": penalty(-k)}, CLAUS) for k in (0, 25, 50, 75, 100)},
     **{f"penalty_uoe_{k}": Preset({"payoff": penalty_mirrored(-k)}, UOE) for k in (0, 25, 50, 75, 100)},
-    "almost_monotone": Preset({"payoff": ((12, -0.1, -0.1), (-0.1, 0, 0), (-0.1, 0, 0))}, "pymarl2, default one-step game"),
+    "almost_monotone": Preset(
+        {"payoff": ((12, -0.1, -0.1), (-0.1, 0, 0), (-0.1, 0, 0))}, "pymarl2, default one-step game"
+    ),
     "additive_ok": Preset(
         {
             "payoff": (((10, 8, 5), (8, 6, 3), (5, 3, 0)), ((0, 3, 5), (3, 6, 8), (5, 8, 10))),
@@ -247,7 +252,11 @@ class MatrixGame(Environment):
         self.n_agents = len(sizes)
         self.action_names = tuple(_letters(a) for a in range(max(sizes)))
         self.state_layout = self._layout("the state now, one-hot")
-        seen = "the state now, one-hot" if p.observe_state else "1 / n_states each while the game runs: the state is hidden"
+        seen = (
+            "the state now, one-hot"
+            if p.observe_state
+            else "1 / n_states each while the game runs: the state is hidden"
+        )
         self.observation_layout = self._layout(seen)
 
     def _table(self, name: str, value: Any, dtype: type) -> np.ndarray:
