@@ -59,9 +59,12 @@ class Scene(NamedTuple):
     arrays: Any  # the family's State
     e: int  # the instance to draw
     steps: int  # of the episode so far
+    horizon: int  # steps after which the episode is cut off
     action: np.ndarray | None  # [N], the last joint action; None before the first step
     reward: float  # the team reward of the last step
     team_return: float  # of the episode so far
+    terminated: bool  # the rules have ended the episode
+    truncated: bool  # the time limit has ended it
     show_sight: bool
 
 
@@ -78,6 +81,7 @@ class Environment:
     kernels: ClassVar[Kernels]
     agent_name: ClassVar[str] = "agent"
     noop: ClassVar[int] = 0  # the action that stands for an illegal one; legal in every situation
+    real_time: ClassVar[bool] = False  # whether a game played by hand goes on by itself instead of waiting for a key
     return_definition: ClassVar[str] = "sum over the steps of an episode of the team reward, counted once, undiscounted"
 
     # Set by `check`, from the parameters:
@@ -496,15 +500,18 @@ class Batch:
     def scene(self, row: int = 0, show_sight: bool = False) -> Scene:
         """One row, as its family draws it."""
         out = self.out
-        running = self.arrays.t[row] > 0
+        running = bool(self.arrays.t[row] > 0)
         return Scene(
             params=self.env.params,
             arrays=self.arrays,
             e=row,
             steps=int(self.arrays.t[row]),
+            horizon=self.horizon,
             action=out.action[row].copy() if running else None,
             reward=float(out.reward[row]) if running else 0.0,
             team_return=float(out.team_return[row]) if running else 0.0,
+            terminated=running and bool(out.terminated[row]),
+            truncated=running and bool(out.truncated[row]),
             show_sight=show_sight,
         )
 

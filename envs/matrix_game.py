@@ -42,6 +42,7 @@ Versions
     v1: first release.
 """
 
+import itertools
 from typing import Annotated, Any, NamedTuple
 
 import numpy as np
@@ -49,6 +50,20 @@ import numpy as np
 from coopgym.envs.compiling import kernel
 from coopgym.envs.core import Environment, Field, Kernels, Preset, Scene
 from coopgym.envs.parameters import Parameter
+from coopgym.envs.rendering import (
+    FAINT,
+    INK,
+    LINE,
+    ORANGE,
+    PAPER,
+    SKY,
+    YELLOW,
+    Canvas,
+    agent_colour,
+    ink_on,
+    mixed,
+    number,
+)
 from coopgym.envs.rng import integer
 
 END = -1  # the transition that ends an episode
@@ -87,12 +102,14 @@ class State(NamedTuple):
     t: np.ndarray  # [E] int32, steps of the episode so far
     rng: np.ndarray  # [E] uint64
     state: np.ndarray  # [E] int64, END after the end
+    previous: np.ndarray  # [E] int64, the state in which the last joint action was taken, END before the first
     last: np.ndarray  # [E, N] int64, the last joint action, -1 before the first
 
 
 @kernel
 def reset(p, s, e):
     s.state[e] = integer(s.rng, e, p.n_starts)
+    s.previous[e] = END
     for i in range(s.last.shape[1]):
         s.last[e, i] = -1
 
@@ -104,6 +121,7 @@ def step(p, s, e, action):
         joint = joint * p.n_actions[i] + action[i]
         s.last[e, i] = action[i]
     reward = p.payoff[s.state[e], joint]
+    s.previous[e] = s.state[e]
     s.state[e] = END if p.one_shot else p.transition[s.state[e], joint]
     return reward, s.state[e] == END
 
@@ -303,17 +321,101 @@ class MatrixGame(Environment):
             t=np.zeros(num_envs, np.int32),
             rng=np.zeros(num_envs, np.uint64),
             state=np.full(num_envs, END, np.int64),
+            previous=np.full(num_envs, END, np.int64),
             last=np.full((num_envs, self.n_agents), -1, np.int64),
         )
+
+    def draw(self, canvas: Canvas, scene: Scene) -> None:
+        """The table with the played cell lit; where there are several states, the table played above the table now."""
+        canvas.view(0, 0, 560, 560)
+        state, previous = int(scene.arrays.state[scene.e]), int(scene.arrays.previous[scene.e])
+        if self.params.n_states == 1:
+            self._draw_table(canvas, 0, "payoff to the team", scene.action, 0, 560)
+            return
+        canvas.line(0, 280, 560, 280, LINE, 1)
+        if scene.action is None:
+            canvas.text(280, 132, "last step: none yet", 18, FAINT)
+        else:
+            self._draw_table(canvas, previous, f"last step: state {previous}", scene.action, 0, 265)
+        if state == END:
+            canvas.text(280, 428, "now: the game is over", 18, FAINT)
+        else:
+            hidden = "" if self.params.observe_state else ", hidden from the agents"
+            self._draw_table(canvas, state, f"now: state {state}{hidden}", None, 295, 560)
+
+    def _draw_table(
+        self, canvas: Canvas, state: int, title: str, action: np.ndarray | None, top: float, bottom: float
+    ) -> None:
+        """The payoffs of a state between two heights, lit where the action is: rows are agent 0, columns agent 1.
+
+        Of a game for more, the slice at the others' actions (at A before the first); of large tables, what lies around.
+        """
+        played = np.zeros(max(2, self.n_agents), int)
+        if action is not None:
+            played[: self.n_agents] = action
+        row, column, *others = played.tolist()
+        shape = self.payoff.shape[1], self.payoff.shape[2] if self.n_agents > 1 else 1
+        payoff, following = (table[state, ..., *others].reshape(shape) for table in (self.payoff, self.transition))
+        rows, columns = _around(row, shape[0]), _around(column, shape[1])
+        if others:
+            title += " if " + ", ".join(f"agent {i} plays {self.action_names[a]}" for i, a in enumerate(others, 2))
+        if (len(rows), len(columns)) != shape:
+            title += f" ({len(rows)} x {len(columns)} cells of {shape[0]} x {shape[1]})"
+        canvas.text(280, top + 10, title, 17, FAINT, fit=560)
+
+        left, first = 84, top + 96
+        width, height = (560 - left) / len(columns), (bottom - first) / len(rows)
+        name_size = min(21, 0.6 * height, 0.6 * width)
+        canvas.agent(15, (first + bottom) / 2, 14, 0)
+        for k, a in enumerate(rows):
+            self._draw_name(canvas, 59, first + (k + 0.5) * height, name_size, 0, a, action)
+        if self.n_agents > 1:
+            canvas.agent((left + 560) / 2, top + 43, 14, 1)
+            for k, b in enumerate(columns):
+                self._draw_name(canvas, left + (k + 0.5) * width, top + 77, name_size, 1, b, action)
+
+        most, longest = (
+            np.abs(self.payoff).max() or 1.0,
+            max(len(number(x)) for x in payoff[np.ix_(rows, columns)].flat),
+        )
+        size = min(28, 0.45 * height, 1.9 * width / longest)
+        for a, b in itertools.product(rows, columns):
+            x, y, value = left + (b - columns[0]) * width, first + (a - rows[0]) * height, float(payoff[a, b])
+            lit = action is not None and (a, b) == (row, column)
+            tint = mixed(PAPER, SKY if value > 0 else ORANGE, 0.6 * abs(value) / most)
+            goes_to = "the end" if following[a, b] == END else f"to state {following[a, b]}"
+            note = "" if self.params.transition is None else goes_to
+            canvas.cell(x, y, x + width, y + height, number(value), size, YELLOW if lit else tint, note)
+        if action is not None:
+            x, y = left + (column - columns[0]) * width, first + (row - rows[0]) * height
+            canvas.rectangle(x, y, x + width, y + height, INK, width=3)
+
+    def _draw_name(
+        self, canvas: Canvas, x: float, y: float, size: float, i: int, action: int, played: np.ndarray | None
+    ) -> None:
+        """The name of an action beside the table, on a patch where agent i has played it."""
+        colour = PAPER
+        if played is not None and played[i] == action:
+            colour = agent_colour(i)
+            canvas.circle(x, y, 0.68 * size, colour)
+        canvas.text(x, y, self.action_names[action], size, ink_on(colour), fit=1.2 * size)
 
     def describe(self, scene: Scene) -> str:
         state = int(scene.arrays.state[scene.e])
         lines = ["the game is over" if state == END else f"state {state} of {self.params.n_states}"]
         if scene.action is not None:
-            played = ", ".join(f"{agent} plays {self.action_names[a]}" for agent, a in zip(self.agents, scene.action))
+            played = ", ".join(
+                f"{agent} plays {self.action_names[a]}" for agent, a in zip(self.agents, scene.action, strict=True)
+            )
             lines.append(f"{played}: {scene.reward:g}")
         lines.append(f"step {scene.steps}, team return {scene.team_return:g}")
         return "\n".join(lines)
+
+
+def _around(middle: int, size: int) -> range:
+    """At most 11 of so many places, among them the middle."""
+    first = min(max(middle - 5, 0), max(size - 11, 0))
+    return range(first, min(first + 11, size))
 
 
 def _letters(a: int) -> str:

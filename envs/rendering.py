@@ -1,0 +1,376 @@
+"""Pictures of environments: a figure with a title strip, the scene that the family draws, and a strip of numbers.
+
+Pygame is imported when something is first drawn. A picture is drawn off-screen, at twice its size, and scaled down,
+which smooths its edges; nothing but the mode "human" touches a display, and nothing ever touches sound.
+
+Colours are those of Okabe and Ito ("Color Universal Design", 2008), which colour-blind readers can tell apart.
+"""
+
+import math
+import os
+from collections.abc import Sequence
+from typing import Any, Literal, get_args
+
+import numpy as np
+
+from coopgym.envs.core import Environment, Scene
+
+RenderMode = Literal["human", "rgb_array"]
+Colour = tuple[int, int, int]
+Align = Literal["left", "centre", "right"]
+
+BLUE, ORANGE, PURPLE, SKY = (0, 114, 178), (230, 159, 0), (204, 121, 167), (86, 180, 233)
+YELLOW, GREEN, VERMILLION, GREY = (240, 228, 66), (0, 158, 115), (213, 94, 0), (150, 150, 150)
+INK, FAINT, LINE, STRIP, PAPER = (34, 34, 34), (110, 110, 110), (214, 214, 214), (243, 243, 243), (255, 255, 255)
+AGENTS = (BLUE, ORANGE, PURPLE, SKY, YELLOW, GREY, GREEN, VERMILLION)  # the last two also mark good and bad news
+
+WIDTH, HEIGHT = 600, 680  # of a picture, pixels
+MARGIN, BAND = 20, 40  # around the scene; the height of a strip
+FINE = 2  # drawn pixels for each pixel of the picture
+MINUS = "\N{MINUS SIGN}"
+
+
+def pygame_module() -> Any:
+    """The module pygame, from either of its distributions. Raises ImportError with the command that installs it."""
+    os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")
+    try:
+        import pygame
+    except ImportError:
+        raise ImportError('drawing needs pygame; install it with: pip install "coopgym[render]"') from None
+    return pygame
+
+
+def agent_colour(i: int) -> Colour:
+    """The colour of agent i: the same in every family and picture."""
+    return AGENTS[i % len(AGENTS)]
+
+
+def mixed(colour: Colour, other: Colour, share: float) -> Colour:
+    """The colour on the way to another one; share 0 is the first, 1 the other."""
+    r, g, b = (round(one + (two - one) * share) for one, two in zip(colour, other, strict=True))
+    return r, g, b
+
+
+def ink_on(colour: Colour) -> Colour:
+    """Black or white, whichever reads better on a colour."""
+    luminance = 0.299 * colour[0] + 0.587 * colour[1] + 0.114 * colour[2]
+    return INK if luminance > 140 else PAPER
+
+
+def number(value: float) -> str:
+    """A number as a reader wants it: few digits, a true minus sign, no minus nought."""
+    size = abs(value)
+    if size == 0 or 1e-3 <= size < 1e5:
+        text = f"{size:.3f}".rstrip("0").rstrip(".")
+    else:
+        text = f"{size:.3g}"
+    return MINUS + text if value < 0 else text
+
+
+def signed(value: float) -> str:
+    """A number with its sign, as it changes a total."""
+    return f"+{number(value)}" if value > 0 else number(value)
+
+
+class Canvas:
+    """A surface and the few shapes that families draw with.
+
+    Positions, radii and the heights of texts are in units of the world that `view` names; widths of lines are in
+    pixels. Without a `view` the world is the canvas, or the part of it that `within` names, in pixels.
+    """
+
+    def __init__(self, width: int, height: int) -> None:
+        self._pygame = pygame_module()
+        self._pygame.font.init()
+        self._surface = self._pygame.Surface((width * FINE, height * FINE), 0, 32)
+        self._surface.fill(PAPER)
+        self._fonts: dict[int, Any] = {}
+        self._size = (width, height)
+        self.within(0, 0, width, height)
+
+    def within(self, left: float, top: float, right: float, bottom: float) -> None:
+        """From here on, `view` fills this part of the canvas, given in its pixels."""
+        self._area = (left, top, right, bottom)
+        self.view(0, 0, right - left, bottom - top)
+
+    def view(self, left: float, top: float, right: float, bottom: float) -> None:
+        """Fits this rectangle of the world into the area: centred, undistorted. Where top > bottom, y grows upwards."""
+        x0, y0, x1, y1 = self._area
+        self.scale = min((x1 - x0) / abs(right - left), (y1 - y0) / abs(bottom - top))  # pixels for each unit
+        self._middle = ((left + right) / 2, (top + bottom) / 2)
+        self._centre = ((x0 + x1) / 2, (y0 + y1) / 2)
+        self._up = -1.0 if top > bottom else 1.0
+
+    def _point(self, x: float, y: float) -> tuple[float, float]:
+        """A point of the world in drawn pixels."""
+        across = self._centre[0] + (x - self._middle[0]) * self.scale
+        down = self._centre[1] + (y - self._middle[1]) * self.scale * self._up
+        return across * FINE, down * FINE
+
+    def circle(self, x: float, y: float, radius: float, colour: Colour, alpha: float = 1.0) -> None:
+        """A filled circle."""
+        centre, size = self._point(x, y), radius * self.scale * FINE
+        self._paint(
+            (centre[0] - size, centre[1] - size, 2 * size, 2 * size),
+            alpha,
+            lambda surface, origin: self._pygame.draw.circle(surface, colour, _minus(centre, origin), size),
+        )
+
+    def ring(self, x: float, y: float, radius: float, colour: Colour, width: float = 2.0, alpha: float = 1.0) -> None:
+        """A circle's outline, inside its radius."""
+        centre, size, thick = self._point(x, y), radius * self.scale * FINE, max(1, round(width * FINE))
+        self._paint(
+            (centre[0] - size, centre[1] - size, 2 * size, 2 * size),
+            alpha,
+            lambda surface, origin: self._pygame.draw.circle(surface, colour, _minus(centre, origin), size, thick),
+        )
+
+    def rectangle(
+        self,
+        left: float,
+        top: float,
+        right: float,
+        bottom: float,
+        colour: Colour,
+        alpha: float = 1.0,
+        width: float = 0.0,
+        corner: float = 0.0,
+    ) -> None:
+        """A filled rectangle, or its outline where a width is given. corner: radius of its corners, in the world."""
+        (x0, y0), (x1, y1) = self._point(left, top), self._point(right, bottom)
+        box = (round(min(x0, x1)), round(min(y0, y1)), abs(round(x1) - round(x0)), abs(round(y1) - round(y0)))
+        thick, round_by = (max(1, round(width * FINE)) if width else 0), round(corner * self.scale * FINE)
+
+        def draw(surface: Any, origin: tuple[float, float]) -> None:
+            place = self._pygame.Rect(box[0] - origin[0], box[1] - origin[1], box[2], box[3])
+            self._pygame.draw.rect(surface, colour, place, thick, round_by)
+
+        self._paint(box, alpha, draw)
+
+    def polygon(self, points: Sequence[tuple[float, float]], colour: Colour, alpha: float = 1.0) -> None:
+        """A filled polygon."""
+        self._polygon([self._point(x, y) for x, y in points], colour, alpha)
+
+    def line(
+        self, x0: float, y0: float, x1: float, y1: float, colour: Colour, width: float = 2.0, alpha: float = 1.0
+    ) -> None:
+        """A straight line with square ends."""
+        (ax, ay), (bx, by) = self._point(x0, y0), self._point(x1, y1)
+        length = math.hypot(bx - ax, by - ay)
+        if length > 0:
+            nx, ny = (ay - by) / length * width * FINE / 2, (bx - ax) / length * width * FINE / 2
+            self._polygon(
+                [(ax + nx, ay + ny), (bx + nx, by + ny), (bx - nx, by - ny), (ax - nx, ay - ny)], colour, alpha
+            )
+
+    def text(
+        self,
+        x: float,
+        y: float,
+        words: str,
+        height: float,
+        colour: Colour = INK,
+        align: Align = "centre",
+        fit: float = math.inf,
+    ) -> float:
+        """Words centred on y, in letters as high as asked, or smaller so that they fit; returns how wide they are."""
+        image = self._font(height).render(words, True, colour)
+        room = fit * self.scale * FINE
+        if image.get_width() > room:
+            image = self._font(height * room / image.get_width()).render(words, True, colour)
+        across, down = self._point(x, y)
+        across -= {"left": 0.0, "centre": 0.5, "right": 1.0}[align] * image.get_width()
+        self._surface.blit(image, (round(across), round(down - image.get_height() / 2)))
+        return float(image.get_width() / (self.scale * FINE))
+
+    def cell(
+        self,
+        left: float,
+        top: float,
+        right: float,
+        bottom: float,
+        words: str,
+        height: float,
+        colour: Colour = PAPER,
+        note: str = "",
+    ) -> None:
+        """A cell of a table: a box with words in its middle and a smaller note under them."""
+        self.rectangle(left, top, right, bottom, colour)
+        self.rectangle(left, top, right, bottom, LINE, width=1)
+        x, y, room = (left + right) / 2, (top + bottom) / 2, 0.9 * (right - left)
+        self.text(x, y - 0.35 * height * bool(note), words, height, ink_on(colour), fit=room)
+        if note:
+            self.text(x, y + 0.6 * height, note, 0.6 * height, FAINT, fit=room)
+
+    def agent(self, x: float, y: float, radius: float, i: int, alpha: float = 1.0) -> None:
+        """Agent i: a disc in its colour that bears its number."""
+        colour = mixed(agent_colour(i), PAPER, 1 - alpha)
+        self.circle(x, y, radius, mixed(colour, INK, 0.35 * alpha))
+        self.circle(x, y, radius - 1.5 / self.scale, colour)
+        self.text(x, y, str(i), 1.25 * radius, ink_on(colour), fit=1.5 * radius)
+
+    def flag(self, x: float, y: float, words: str, height: float, colour: Colour) -> None:
+        """A short notice at a place: what was just earned or lost there."""
+        half = 0.5 * self._font(height).size(words)[0] / (self.scale * FINE) + 0.35 * height
+        edge = 2 / self.scale
+        self.rectangle(
+            x - half - edge, y - 0.5 * height - edge, x + half + edge, y + 0.5 * height + edge, PAPER, 1, 0, height
+        )
+        self.rectangle(x - half, y - 0.5 * height, x + half, y + 0.5 * height, colour, 1, 0, height)
+        self.text(x, y, words, 0.85 * height, ink_on(colour))
+
+    def finished(self) -> Any:
+        """The picture so far, as a pygame.Surface of the size that was asked for."""
+        return self._pygame.transform.smoothscale(self._surface, self._size)
+
+    def _font(self, height: float) -> Any:
+        """The font of pygame in letters of so many units of the world. Its capitals fill about half of its height."""
+        size = max(6, round(height * self.scale * FINE * 1.3))
+        if size not in self._fonts:
+            self._fonts[size] = self._pygame.font.Font(None, size)
+        return self._fonts[size]
+
+    def _polygon(self, points: list[tuple[float, float]], colour: Colour, alpha: float) -> None:
+        left, top = min(x for x, _ in points), min(y for _, y in points)
+        right, bottom = max(x for x, _ in points), max(y for _, y in points)
+        self._paint(
+            (left, top, right - left, bottom - top),
+            alpha,
+            lambda surface, origin: self._pygame.draw.polygon(surface, colour, [_minus(p, origin) for p in points]),
+        )
+
+    def _paint(self, box: tuple[float, float, float, float], alpha: float, draw: Any) -> None:
+        """Calls draw(surface, its origin): on the canvas itself, or where it is translucent on a sheet laid over it."""
+        if alpha >= 1:
+            draw(self._surface, (0.0, 0.0))
+            return
+        frame = self._surface.get_rect()
+        place = self._pygame.Rect(
+            math.floor(box[0]) - 1, math.floor(box[1]) - 1, math.ceil(box[2]) + 3, math.ceil(box[3]) + 3
+        )
+        place = place.clip(frame)
+        if place.width and place.height:
+            sheet = self._pygame.Surface(place.size, 0, 32)
+            sheet.blit(self._surface, (0, 0), place)
+            draw(sheet, place.topleft)
+            sheet.set_alpha(round(255 * alpha))
+            self._surface.blit(sheet, place)
+
+
+def _minus(point: tuple[float, float], origin: tuple[float, float]) -> tuple[float, float]:
+    return point[0] - origin[0], point[1] - origin[1]
+
+
+def picture(env: Environment, scene: Scene) -> Any:
+    """One scene as a pygame.Surface of WIDTH x HEIGHT pixels, drawn off-screen."""
+    canvas = Canvas(WIDTH, HEIGHT)
+    canvas.within(MARGIN, BAND + MARGIN, WIDTH - MARGIN, HEIGHT - BAND - MARGIN)
+    env.draw(canvas, scene)
+    canvas.within(0, 0, WIDTH, HEIGHT)
+    canvas.rectangle(0, 0, WIDTH, BAND, STRIP)
+    canvas.rectangle(0, HEIGHT - BAND, WIDTH, HEIGHT, STRIP)
+    end = MARGIN + canvas.text(MARGIN, BAND / 2, env.id, 18, INK, "left")
+    if env.preset is not None:
+        canvas.text(end + 12, BAND / 2, env.preset, 16, FAINT, "left", fit=WIDTH - end - 200)
+    canvas.text(WIDTH - MARGIN, BAND / 2, f"step {scene.steps} of {scene.horizon}", 16, INK, "right")
+    low = HEIGHT - BAND / 2
+    if scene.action is not None:
+        canvas.text(MARGIN, low, f"reward {number(scene.reward)}", 16, INK, "left")
+    if scene.terminated or scene.truncated:
+        canvas.text(WIDTH / 2, low, "terminated" if scene.terminated else "truncated: time is up", 16, INK)
+    canvas.text(WIDTH - MARGIN, low, f"return {number(scene.team_return)}", 16, INK, "right")
+    return canvas.finished()
+
+
+def pixels(surface: Any) -> np.ndarray:
+    """A surface as an array of its own: [H, W, 3] uint8."""
+    width, height = surface.get_size()
+    return np.frombuffer(pygame_module().image.tobytes(surface, "RGB"), np.uint8).reshape(height, width, 3).copy()
+
+
+class Window:
+    """A window on the screen that shows surfaces. It opens with the first, and does not come back once it is closed."""
+
+    def __init__(self, title: str) -> None:
+        self.title = title
+        self.closed = False
+        self._pygame = pygame_module()
+        self._screen: Any = None
+        self._started_display = False
+        self._clock: Any = None
+
+    def show(self, surface: Any, fps: float) -> None:
+        """Shows a surface, no sooner than 1 / fps seconds after the last one. Raises RuntimeError without a screen."""
+        if self.closed:
+            return
+        if self._screen is None:
+            self._open(surface.get_size())
+        self._screen.blit(surface, (0, 0))
+        self._pygame.display.flip()
+        self._clock.tick(fps)
+
+    def events(self) -> list[Any]:
+        """What has happened since the last call; closes the window when that was asked for."""
+        if self._screen is None:
+            return []
+        events = self._pygame.event.get()
+        if any(event.type == self._pygame.QUIT for event in events):
+            self.close()
+        return list(events)
+
+    def close(self) -> None:
+        """Closes the window; it may be called again."""
+        self.closed = True
+        self._screen = None
+        if self._started_display:
+            self._pygame.display.quit()
+            self._started_display = False
+
+    def _open(self, size: tuple[int, int]) -> None:
+        try:
+            if not self._pygame.display.get_init():
+                self._pygame.display.init()
+                self._started_display = True
+            self._screen = self._pygame.display.set_mode(size)
+        except self._pygame.error as error:
+            self.close()
+            raise RuntimeError(f"no window can be opened here ({error}); render_mode='rgb_array' needs none") from None
+        self._pygame.display.set_caption(self.title)
+        self._clock = self._pygame.time.Clock()
+
+
+class Renderer:
+    """Draws the scenes of one environment, in a window or as arrays.
+
+    render_mode: "rgb_array" returns pictures and never touches a display; "human" shows them, at most fps in a second,
+    until the user closes the window: from then on it does nothing. Raises ValueError for another mode or an fps that
+    is not positive, ImportError without pygame.
+    """
+
+    def __init__(
+        self, env: Environment, render_mode: RenderMode = "rgb_array", fps: float = 10, show_sight: bool = False
+    ) -> None:
+        if render_mode not in get_args(RenderMode):
+            raise ValueError(
+                f"render_mode is {render_mode!r}; a picture is drawn for {' or '.join(get_args(RenderMode))}"
+            )
+        if not fps > 0:
+            raise ValueError(f"fps is {fps}; it must be more than 0")
+        pygame_module()
+        self.env, self.render_mode, self.fps, self.show_sight = env, render_mode, fps, show_sight
+        self.window = Window(env.id) if render_mode == "human" else None
+
+    def render(self, scene: Scene) -> np.ndarray | None:
+        """The picture of a scene: [H, W, 3] uint8, a fresh array; in a window, None."""
+        scene = scene._replace(show_sight=scene.show_sight or self.show_sight)
+        if self.window is None:
+            return pixels(picture(self.env, scene))
+        self.window.events()
+        if not self.window.closed:
+            self.window.show(picture(self.env, scene), self.fps)
+        return None
+
+    def close(self) -> None:
+        """Closes the window, if there is one; it may be called again."""
+        if self.window is not None:
+            self.window.close()
