@@ -58,11 +58,11 @@ import numpy as np
 from coopgym.envs.compiling import kernel
 from coopgym.envs.core import Environment, Field, Kernels, Preset, Scene
 from coopgym.envs.parameters import Parameter
-from coopgym.envs.rng import integer
+from coopgym.envs.rng import STEP, mix
 
 ACTIONS = ("right", "down", "left", "up", "stay", "catch")
 STAY, CATCH = 4, 5
-MOVES = np.array([(0, 1), (1, 0), (0, -1), (-1, 0)])  # rows, columns; of the first four actions
+MOVES = ((0, 1), (1, 0), (0, -1), (-1, 0))  # rows, columns; of the first four actions
 EMPTY, PREY, OUTSIDE = -1, -2, -3  # what a cell of the grid holds; a predator stands there by its index
 
 
@@ -79,182 +79,209 @@ class Params(NamedTuple):
 
 
 class Rules(NamedTuple):
-    """What the kernels take."""
+    """What the kernels take. Cells are numbered row by row; the number after the last stands for "off the board"."""
 
-    along: np.ndarray  # [size + 1, 2 sight + 1] int16: the row (or column) so many cells away; `size` beyond a wall
-    size: int
-    sight: int
+    beside: np.ndarray  # [cells + 1, 4] int16, the cell that each move leads to
+    marks: (
+        np.ndarray
+    )  # [cells, 1 or 4] uint64, where a cell stands on the painted board; on a torus the margin repeats the edges
+    corner: np.ndarray  # [cells] uint64, where the window around a cell begins on the painted board
+    board_width: int  # features in a row of the painted board
+    window_side: int  # cells
     capture_size: int
     capture_reward: float
     penalty: float
 
 
 class State(NamedTuple):
-    """Row and column `size` stand for "off the board": frozen predators and captured prey are there."""
+    """Frozen predators and captured prey are in the cell size * size, off the board."""
 
     t: np.ndarray  # [E] int32, steps of the episode so far
     rng: np.ndarray  # [E] uint64
-    grid: np.ndarray  # [E, size + 1, size + 1] int16: EMPTY, PREY or a predator's index; OUTSIDE off the board
-    predator: np.ndarray  # [E, N, 2] int16, row and column
-    prey: np.ndarray  # [E, n_prey, 2] int16, row and column
+    grid: np.ndarray  # [E, cells + 1] int16: EMPTY, PREY or a predator's index; OUTSIDE off the board
+    predator: np.ndarray  # [E, N] int16, the cell of each, row * size + column
+    prey: np.ndarray  # [E, n_prey] int16, likewise
     predator_order: np.ndarray  # [E, N] int16, in which the predators acted last
     prey_order: np.ndarray  # [E, n_prey] int16
+    board: np.ndarray  # [E, (size + 2 sight)**2 * 2] float32: the painted board with a margin of `sight`
 
 
 # The draws from an instance's stream, in order. Reset: for each predator, then each prey, a cell, and again while it is
 # taken. Step: for each place in the predators' order, who comes next; then for each place in the prey's order, who
 # comes next and, where it is free to move, which way. The frozen and the captured keep their places in the orders.
+#
+# To hand an array to another kernel costs two atomic operations, so the draws here are made from a copy of the stream's
+# word, and the kernels that run in each step call none that takes an array.
 
 
 @kernel
-def _place(p, s, e, actor, k, content):
-    """Puts actor k on a free cell. actor: [E, actors, 2]."""
-    while True:
-        cell = integer(s.rng, e, p.size * p.size)
-        row, column = cell // p.size, cell % p.size
-        if s.grid[e, row, column] == EMPTY:
-            break
-    actor[e, k, 0], actor[e, k, 1] = row, column
-    s.grid[e, row, column] = content
+def _below(word, n):
+    """A whole number in [0, n), as `coopgym.envs.rng.integer` draws it once the stream is at this word."""
+    return np.int64(mix(word) % np.uint64(n))
 
 
 @kernel
-def _next_in_order(order, rng, e, k):
-    """One of order[e, k:], each with the same chance, moved to place k (a step of Fisher and Yates's shuffle)."""
-    chosen = k + integer(rng, e, order.shape[1] - k)
-    order[e, k], order[e, chosen] = order[e, chosen], order[e, k]
-    return order[e, k]
-
-
-@kernel
-def _beside(p, actor, e, k, move):
-    """Row and column of the cell beside actor k; `size` among them where there is none."""
-    row = p.along[actor[e, k, 0], p.sight + MOVES[move, 0]]
-    column = p.along[actor[e, k, 1], p.sight + MOVES[move, 1]]
-    return row, column
-
-
-@kernel
-def _go(s, e, actor, k, row, column):
-    """Takes actor k, and what stands for it on the grid, to another cell."""
-    content = s.grid[e, actor[e, k, 0], actor[e, k, 1]]
-    s.grid[e, actor[e, k, 0], actor[e, k, 1]] = EMPTY
-    s.grid[e, row, column] = content
-    actor[e, k, 0], actor[e, k, 1] = row, column
-
-
-@kernel
-def _remove(p, s, e, actor, k):
-    """Takes actor k off the board."""
-    s.grid[e, actor[e, k, 0], actor[e, k, 1]] = EMPTY
-    actor[e, k, 0], actor[e, k, 1] = p.size, p.size
-
-
-@kernel
-def _left(p, actor, e):
-    """How many of these actors are on the board."""
-    left = 0
-    for k in range(actor.shape[1]):
-        left += actor[e, k, 0] < p.size
-    return left
+def _place(s, e, actor, k, content):
+    """Puts actor k on a free cell. actor: [E, actors]."""
+    cell = s.grid.shape[1] - 1
+    while s.grid[e, cell] != EMPTY:
+        s.rng[e] += STEP
+        cell = _below(s.rng[e], s.grid.shape[1] - 1)
+    s.grid[e, cell] = content
+    actor[e, k] = cell
 
 
 @kernel
 def reset(p, s, e):
-    for row in range(p.size + 1):
-        for column in range(p.size + 1):
-            s.grid[e, row, column] = EMPTY if row < p.size and column < p.size else OUTSIDE
+    off = s.grid.shape[1] - 1
+    for cell in range(off):
+        s.grid[e, cell] = EMPTY
+    s.grid[e, off] = OUTSIDE
     for i in range(s.predator.shape[1]):
-        _place(p, s, e, s.predator, i, i)
+        _place(s, e, s.predator, i, i)
         s.predator_order[e, i] = i
     for j in range(s.prey.shape[1]):
-        _place(p, s, e, s.prey, j, PREY)
+        _place(s, e, s.prey, j, PREY)
         s.prey_order[e, j] = j
 
 
 @kernel
 def step(p, s, e, action):
-    for place in range(s.predator.shape[1]):
-        i = _next_in_order(s.predator_order, s.rng, e, place)
+    _move_predators(p, s, e, action)
+    reward = _hunt(p, s, e, action)
+    off = s.grid.shape[1] - 1
+    playing = roaming = 0
+    for i in range(s.predator.shape[1]):
+        playing += s.predator[e, i] < off
+    for j in range(s.prey.shape[1]):
+        roaming += s.prey[e, j] < off
+    return reward, playing == 0 or roaming == 0
+
+
+@kernel
+def _move_predators(p, s, e, action):
+    """The predators move in random order (Fisher and Yates's shuffle, one place at a time)."""
+    grid, predator, order, beside = s.grid, s.predator, s.predator_order, p.beside
+    n = predator.shape[1]
+    word = s.rng[e]
+    for place in range(n):
+        word += STEP
+        drawn = place + _below(word, n - place)
+        i = order[e, drawn]
+        order[e, drawn] = order[e, place]
+        order[e, place] = i
         if action[i] < STAY:
-            row, column = _beside(p, s.predator, e, i, action[i])
-            if s.grid[e, row, column] == EMPTY:
-                _go(s, e, s.predator, i, row, column)
+            cell = predator[e, i]
+            target = beside[cell, action[i]]
+            if grid[e, target] == EMPTY:
+                grid[e, cell] = EMPTY
+                grid[e, target] = i
+                predator[e, i] = target
+    s.rng[e] = word
+
+
+@kernel
+def _hunt(p, s, e, action):
+    """The prey are captured or move, in random order. Returns the reward."""
+    grid, predator, prey, order, beside = s.grid, s.predator, s.prey, s.prey_order, p.beside
+    off = grid.shape[1] - 1
+    n = prey.shape[1]
+    word = s.rng[e]
     reward = 0.0
-    for place in range(s.prey.shape[1]):
-        j = _next_in_order(s.prey_order, s.rng, e, place)
-        if s.prey[e, j, 0] < p.size:
-            reward += _hunt(p, s, e, j, action)
-    return reward, _left(p, s.prey, e) == 0 or _left(p, s.predator, e) == 0
-
-
-@kernel
-def _hunt(p, s, e, j, action):
-    """Captures prey j, or lets it move. Returns the reward."""
-    catching = free = 0
-    for move in range(4):
-        row, column = _beside(p, s.prey, e, j, move)
-        there = s.grid[e, row, column]
-        catching += there >= 0 and action[there] == CATCH
-        free += there == EMPTY
-    if catching >= p.capture_size:
+    for place in range(n):
+        word += STEP
+        drawn = place + _below(word, n - place)
+        j = order[e, drawn]
+        order[e, drawn] = order[e, place]
+        order[e, place] = j
+        cell = prey[e, j]
+        if cell == off:
+            continue
+        catching = free = 0
         for move in range(4):
-            row, column = _beside(p, s.prey, e, j, move)
-            there = s.grid[e, row, column]
-            if there >= 0 and action[there] == CATCH:
-                _remove(p, s, e, s.predator, there)
-        _remove(p, s, e, s.prey, j)
-        return p.capture_reward
-    if free > 0:
-        _roam(p, s, e, j, integer(s.rng, e, free))
-    return p.penalty if catching > 0 else 0.0
-
-
-@kernel
-def _roam(p, s, e, j, chosen):
-    """Moves prey j to one of the free cells beside it, numbered from 0 in the order of the actions."""
-    for move in range(4):
-        row, column = _beside(p, s.prey, e, j, move)
-        if s.grid[e, row, column] == EMPTY:
-            if chosen == 0:
-                _go(s, e, s.prey, j, row, column)
-                return
-            chosen -= 1
+            there = grid[e, beside[cell, move]]
+            free += there == EMPTY
+            catching += there >= 0 and action[there] == CATCH
+        if catching >= p.capture_size:
+            reward += p.capture_reward
+            for move in range(4):
+                there = grid[e, beside[cell, move]]
+                if there >= 0 and action[there] == CATCH:
+                    grid[e, predator[e, there]] = EMPTY
+                    predator[e, there] = off
+            grid[e, cell] = EMPTY
+            prey[e, j] = off
+            continue
+        if catching > 0:
+            reward += p.penalty
+        if free > 0:
+            word += STEP
+            chosen = _below(word, free)  # of the free cells, in the order of the actions
+            for move in range(4):
+                target = beside[cell, move]
+                if grid[e, target] == EMPTY:
+                    if chosen == 0:
+                        grid[e, cell] = EMPTY
+                        grid[e, target] = PREY
+                        prey[e, j] = target
+                        break
+                    chosen -= 1
+    s.rng[e] = word
+    return reward
 
 
 @kernel
 def observe(p, s, e, obs):
-    side = 2 * p.sight + 1
-    for i in range(obs.shape[0]):
-        feature = 0
-        for k in range(side):
-            row = p.along[s.predator[e, i, 0], k]
-            for m in range(side):
-                there = s.grid[e, row, p.along[s.predator[e, i, 1], m]]
-                obs[i, feature] = there >= 0
-                obs[i, feature + 1] = there == PREY
-                feature += 2
-        obs[i, feature] = s.predator[e, i, 0] == p.size
+    predator, prey, board, marks, corner = s.predator, s.prey, s.board, p.marks, p.corner
+    off = marks.shape[0]
+    for feature in range(board.shape[1]):
+        board[e, feature] = 0.0
+    for i in range(predator.shape[1]):
+        if predator[e, i] < off:
+            for m in range(marks.shape[1]):
+                board[e, marks[predator[e, i], m]] = 1.0
+    for j in range(prey.shape[1]):
+        if prey[e, j] < off:
+            for m in range(marks.shape[1]):
+                board[e, marks[prey[e, j], m] + np.uint64(1)] = 1.0
+    width = np.uint64(p.board_width)
+    across = np.uint64(2 * p.window_side)  # unsigned, so that no index can count from the end and the copy is fast
+    frozen = obs.shape[1] - 1
+    for i in range(predator.shape[1]):
+        obs[i, frozen] = predator[e, i] == off
+        if predator[e, i] == off:
+            for feature in range(frozen):
+                obs[i, feature] = 0.0
+        else:
+            start, feature = corner[predator[e, i]], np.uint64(0)
+            for _ in range(p.window_side):
+                for k in range(across):
+                    obs[i, feature + k] = board[e, start + k]
+                feature += across
+                start += width
 
 
 @kernel
 def summarise(p, s, e, state):
-    feature = 0
-    for row in range(p.size):
-        for column in range(p.size):
-            there = s.grid[e, row, column]
-            state[feature] = there >= 0
-            state[feature + 1] = there == PREY
-            feature += 2
+    predator, prey = s.predator, s.prey
+    off = s.grid.shape[1] - 1
+    for feature in range(state.shape[0]):
+        state[feature] = 0.0
+    for i in range(predator.shape[1]):
+        if predator[e, i] < off:
+            state[2 * predator[e, i]] = 1.0
+    for j in range(prey.shape[1]):
+        if prey[e, j] < off:
+            state[2 * prey[e, j] + 1] = 1.0
 
 
 @kernel
 def available(p, s, e, mask):
-    for i in range(mask.shape[0]):
+    grid, predator, beside = s.grid, s.predator, p.beside
+    for i in range(predator.shape[1]):
         prey_beside = False
         for move in range(4):
-            row, column = _beside(p, s.predator, e, i, move)
-            there = s.grid[e, row, column]
+            there = grid[e, beside[predator[e, i], move]]
             mask[i, move] = there != OUTSIDE
             prey_beside |= there == PREY
         mask[i, STAY] = 1
@@ -310,37 +337,56 @@ class PredatorPrey(Environment):
 
     def kernel_params(self) -> Rules:
         p = self.params
-        along = np.arange(p.size)[:, None] + np.arange(-p.sight, p.sight + 1)
-        along = along % p.size if p.toroidal else np.where((along >= 0) & (along < p.size), along, p.size)
-        off_the_board = np.full((1, 2 * p.sight + 1), p.size)
+        row, column = np.divmod(np.arange(p.size**2), p.size)
+        beside = np.full((p.size**2 + 1, len(MOVES)), p.size**2, np.int16)
+        for move, (down, right) in enumerate(MOVES):
+            to_row, to_column = row + down, column + right
+            if p.toroidal:
+                to_row, to_column = to_row % p.size, to_column % p.size
+            on_board = (to_row % p.size == to_row) & (to_column % p.size == to_column)
+            beside[:-1, move] = np.where(on_board, to_row * p.size + to_column, p.size**2)
+        width = 2 * (p.size + 2 * p.sight)
+        marks = [(r * width + 2 * c) for r in self._images(row) for c in self._images(column)]
         return Rules(
-            along=np.concatenate([along, off_the_board]).astype(np.int16),
-            size=p.size,
-            sight=p.sight,
+            beside=beside,
+            marks=np.ascontiguousarray(np.stack(marks, axis=1), np.uint64),
+            corner=(row * width + 2 * column).astype(np.uint64),
+            board_width=width,
+            window_side=2 * p.sight + 1,
             capture_size=p.capture_size,
             capture_reward=p.capture_reward,
             penalty=p.penalty,
         )
 
+    def _images(self, place: np.ndarray) -> list[np.ndarray]:
+        """Where a row or column stands on the painted board: in one place; on a torus near an edge, in two."""
+        p = self.params
+        shifted = place + p.sight
+        if not p.toroidal:
+            return [shifted]
+        return [shifted, shifted + p.size * (place < p.sight) - p.size * (place >= p.size - p.sight)]
+
     def allocate(self, num_envs: int) -> State:
         p = self.params
+        off = p.size**2
         return State(
             t=np.zeros(num_envs, np.int32),
             rng=np.zeros(num_envs, np.uint64),
-            grid=np.full((num_envs, p.size + 1, p.size + 1), OUTSIDE, np.int16),
-            predator=np.full((num_envs, p.n_predators, 2), p.size, np.int16),
-            prey=np.full((num_envs, p.n_prey, 2), p.size, np.int16),
+            grid=np.full((num_envs, off + 1), OUTSIDE, np.int16),
+            predator=np.full((num_envs, p.n_predators), off, np.int16),
+            prey=np.full((num_envs, p.n_prey), off, np.int16),
             predator_order=np.zeros((num_envs, p.n_predators), np.int16),
             prey_order=np.zeros((num_envs, p.n_prey), np.int16),
+            board=np.zeros((num_envs, 2 * (p.size + 2 * p.sight) ** 2), np.float32),
         )
 
     def describe(self, scene: Scene) -> str:
-        p, grid = self.params, scene.arrays.grid[scene.e]
+        p = self.params
         width = len(str(p.n_predators - 1))
         signs = {EMPTY: ".", PREY: "*"}
-        board = grid[: p.size, : p.size].tolist()
+        board = scene.arrays.grid[scene.e, :-1].reshape(p.size, p.size).tolist()
         lines = [" ".join(f"{signs.get(there, there):>{width}}" for there in row) for row in board]
-        frozen = np.flatnonzero(scene.arrays.predator[scene.e, :, 0] == p.size)
+        frozen = np.flatnonzero(scene.arrays.predator[scene.e] == p.size**2)
         if frozen.size:
             lines.append(f"frozen: {', '.join(map(str, frozen))}")
         if scene.action is not None:
