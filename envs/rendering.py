@@ -27,6 +27,7 @@ AGENTS = (BLUE, ORANGE, PURPLE, SKY, YELLOW, GREY, GREEN, VERMILLION)  # the las
 WIDTH, HEIGHT = 600, 680  # of a picture, pixels
 MARGIN, BAND = 20, 40  # around the scene; the height of a strip
 FINE = 2  # drawn pixels for each pixel of the picture
+SMALLEST = 5  # height of a text, pixels
 MINUS = "\N{MINUS SIGN}"
 
 
@@ -93,13 +94,29 @@ class Canvas:
         self._area = (left, top, right, bottom)
         self.view(0, 0, right - left, bottom - top)
 
-    def view(self, left: float, top: float, right: float, bottom: float) -> None:
-        """Fits this rectangle of the world into the area: centred, undistorted. Where top > bottom, y grows upwards."""
+    def view(self, left: float, top: float, right: float, bottom: float, below: float = 0.0) -> None:
+        """Fits this rectangle of the world into the area: centred, undistorted. Where top > bottom, y grows upwards.
+
+        below: pixels of the area's foot that are kept free.
+        """
         x0, y0, x1, y1 = self._area
+        y1 -= below
         self.scale = min((x1 - x0) / abs(right - left), (y1 - y0) / abs(bottom - top))  # pixels for each unit
         self._middle = ((left + right) / 2, (top + bottom) / 2)
         self._centre = ((x0 + x1) / 2, (y0 + y1) / 2)
         self._up = -1.0 if top > bottom else 1.0
+        self._surface.set_clip(None)
+
+    def crop(self, left: float, top: float, right: float, bottom: float) -> None:
+        """What follows is cut off at the edges of this rectangle of the world, until the next `view`."""
+        (x0, y0), (x1, y1) = self._point(left, top), self._point(right, bottom)
+        self._surface.set_clip((round(x0), round(y0), round(x1) - round(x0), round(y1) - round(y0)))
+
+    def foot(self, height: float) -> float:
+        """The world becomes the foot of the area, so many pixels high, in pixels; returns its width."""
+        x0, y0, x1, y1 = self._area
+        self.view(0, y0 - y1 + height, x1 - x0, height)
+        return x1 - x0
 
     def _point(self, x: float, y: float) -> tuple[float, float]:
         """A point of the world in drawn pixels."""
@@ -173,7 +190,12 @@ class Canvas:
         align: Align = "centre",
         fit: float = math.inf,
     ) -> float:
-        """Words centred on y, in letters as high as asked, or smaller so that they fit; returns how wide they are."""
+        """Words centred on y, in letters as high as asked, or smaller so that they fit; returns how wide they are.
+
+        Words too small to be read are left out.
+        """
+        if height * self.scale < SMALLEST:
+            return 0.0
         image = self._font(height).render(words, True, colour)
         room = fit * self.scale * FINE
         if image.get_width() > room:
@@ -204,10 +226,10 @@ class Canvas:
 
     def agent(self, x: float, y: float, radius: float, i: int, alpha: float = 1.0) -> None:
         """Agent i: a disc in its colour that bears its number."""
-        colour = mixed(agent_colour(i), PAPER, 1 - alpha)
-        self.circle(x, y, radius, mixed(colour, INK, 0.35 * alpha))
-        self.circle(x, y, radius - 1.5 / self.scale, colour)
-        self.text(x, y, str(i), 1.25 * radius, ink_on(colour), fit=1.5 * radius)
+        colour = agent_colour(i)
+        self.circle(x, y, radius, colour, alpha)
+        self.ring(x, y, radius, mixed(colour, INK, 0.35), 1.5, alpha)
+        self.text(x, y, str(i), 1.25 * radius, ink_on(mixed(PAPER, colour, alpha)), fit=1.5 * radius)
 
     def flag(self, x: float, y: float, words: str, height: float, colour: Colour) -> None:
         """A short notice at a place: what was just earned or lost there."""

@@ -84,6 +84,7 @@ from coopgym.envs.compiling import kernel
 from coopgym.envs.core import Environment, Field, Kernels, Preset, Scene
 from coopgym.envs.parameters import Parameter
 from coopgym.envs.particles import DAMPING, MARGIN, STIFFNESS, TIME_STEP, drive, move, push_apart
+from coopgym.envs.rendering import FAINT, GREEN, GREY, INK, LINE, PAPER, STRIP, VERMILLION, Canvas, agent_colour
 from coopgym.envs.rng import uniform
 
 AGENT_RADIUS = 0.15
@@ -268,6 +269,7 @@ class Spread(Environment):
     Params = Params
     presets = PRESETS
     kernels = Kernels(reset, step, observe, summarise, available)
+    real_time = True
 
     def check(self) -> None:
         p = self.params
@@ -306,6 +308,42 @@ class Spread(Environment):
             agent_reward=np.zeros((num_envs, n)),
         )
 
+    def draw(self, canvas: Canvas, scene: Scene) -> None:
+        """The plane; from each landmark a line to the nearest agent, whose length is what the landmark costs."""
+        agents, landmarks = scene.arrays.position[scene.e], scene.arrays.landmark[scene.e]
+        to_agents = np.linalg.norm(landmarks[:, None] - agents, axis=2)  # [landmarks, N]
+        overlaps = np.triu(np.linalg.norm(agents[:, None] - agents, axis=2) < COLLISION, 1)
+        covered = to_agents.min(axis=1) < COVERED
+        half = _half_side(float(np.abs(agents).max()))
+        canvas.view(-half, half, half, -half, below=40)
+        canvas.crop(-half, half, half, -half)
+        canvas.rectangle(-1, 1, 1, -1, STRIP)  # where everything starts
+        if scene.show_sight and self.params.sight < math.inf:
+            for i, (x, y) in enumerate(agents):
+                canvas.circle(x, y, self.params.sight, agent_colour(i), 0.12)
+                canvas.ring(x, y, self.params.sight, agent_colour(i), 1.5)
+        for place, (x, y) in enumerate(landmarks):
+            colour = GREEN if covered[place] else INK
+            canvas.line(x, y, *agents[to_agents[place].argmin()], GREY, 1.5)
+            canvas.circle(x, y, LANDMARK_RADIUS, PAPER)
+            canvas.ring(x, y, LANDMARK_RADIUS, colour, 3.5)
+            if not covered[place]:
+                canvas.text(x + 0.1, y + 0.1, _letter(place), 0.12, colour)
+        for i, ((x, y), (vx, vy)) in enumerate(zip(agents, scene.arrays.velocity[scene.e], strict=True)):
+            along = 1 / max(math.hypot(vx, vy), 1e-9) * AGENT_RADIUS  # from the edge of the disc on
+            canvas.line(x + along * vx, y + along * vy, x + (along + TICK) * vx, y + (along + TICK) * vy, INK, 3)
+            canvas.agent(x, y, AGENT_RADIUS, i, 0.7)
+        for place in np.flatnonzero(covered):
+            x, y = agents[to_agents[place].argmin()]
+            canvas.ring(x, y, AGENT_RADIUS + 6 / canvas.scale, GREEN, 3)
+            canvas.text(x + 0.18, y + 0.18, _letter(place), 0.12, GREEN)
+        for i in np.flatnonzero(overlaps.any(axis=0) | overlaps.any(axis=1)):
+            canvas.ring(*agents[i], AGENT_RADIUS, VERMILLION, 4)
+        canvas.rectangle(-half, half, half, -half, LINE, width=1)
+        width = canvas.foot(40)
+        canvas.text(20, 24, f"landmarks covered: {covered.sum()} of {self.n_agents}", 16, FAINT, "left")
+        canvas.text(width - 20, 24, f"collisions: {overlaps.sum()}", 16, FAINT, "right")
+
     def keys(self) -> dict[str, int]:
         return {"space": 0, "left": 1, "right": 2, "down": 3, "up": 4}
 
@@ -322,6 +360,17 @@ class Spread(Environment):
             f"step {scene.steps} of {self.horizon}, reward {scene.reward:.3f}, return {scene.team_return:.3f}",
         ]
         return "\n".join(lines)
+
+
+TICK = 0.2  # seconds of its way: how long an agent's velocity is drawn
+
+
+def _half_side(reach: float) -> float:
+    """Half the side of a picture that shows agents this far out; in steps, so that pictures seldom change scale."""
+    half = 1.2
+    while half < reach + AGENT_RADIUS:
+        half *= 1.25
+    return half
 
 
 MAP_ROWS, MAP_COLUMNS = 21, 41  # a character is about twice as high as wide
