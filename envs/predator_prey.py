@@ -82,9 +82,7 @@ class Rules(NamedTuple):
     """What the kernels take. Cells are numbered row by row; the number after the last stands for "off the board"."""
 
     beside: np.ndarray  # [cells + 1, 4] int16, the cell that each move leads to
-    marks: (
-        np.ndarray
-    )  # [cells, 1 or 4] uint64, where a cell stands on the painted board; on a torus the margin repeats the edges
+    marks: np.ndarray  # [cells, 1 or 4] uint64, where a cell is on the painted board: on a torus, in the margin again
     corner: np.ndarray  # [cells] uint64, where the window around a cell begins on the painted board
     board_width: int  # features in a row of the painted board
     window_side: int  # cells
@@ -104,6 +102,9 @@ class State(NamedTuple):
     predator_order: np.ndarray  # [E, N] int16, in which the predators acted last
     prey_order: np.ndarray  # [E, n_prey] int16
     board: np.ndarray  # [E, (size + 2 sight)**2 * 2] float32: the painted board with a margin of `sight`
+    tried_in: np.ndarray  # [E, n_prey] int16, the cell in which predators last tried to catch each prey
+    tried_at: np.ndarray  # [E, n_prey] int32, at which step of the episode that was; 0 before
+    frozen_in: np.ndarray  # [E, N] int16, the cell in which a frozen predator stood last
 
 
 # The draws from an instance's stream, in order. Reset: for each predator, then each prey, a cell, and again while it is
@@ -143,52 +144,30 @@ def reset(p, s, e):
     for j in range(s.prey.shape[1]):
         _place(s, e, s.prey, j, PREY)
         s.prey_order[e, j] = j
+        s.tried_at[e, j] = 0
 
 
 @kernel
 def step(p, s, e, action):
-    _move_predators(p, s, e, action)
-    reward = _hunt(p, s, e, action)
-    off = s.grid.shape[1] - 1
-    playing = roaming = 0
-    for i in range(s.predator.shape[1]):
-        playing += s.predator[e, i] < off
-    for j in range(s.prey.shape[1]):
-        roaming += s.prey[e, j] < off
-    return reward, playing == 0 or roaming == 0
-
-
-@kernel
-def _move_predators(p, s, e, action):
-    """The predators move in random order (Fisher and Yates's shuffle, one place at a time)."""
-    grid, predator, order, beside = s.grid, s.predator, s.predator_order, p.beside
-    n = predator.shape[1]
+    grid, predator, prey, beside = s.grid, s.predator, s.prey, p.beside
+    off = grid.shape[1] - 1
     word = s.rng[e]
-    for place in range(n):
+    order, n = s.predator_order, predator.shape[1]
+    for place in range(n):  # the predators move, in the order of Fisher and Yates's shuffle
         word += STEP
         drawn = place + _below(word, n - place)
         i = order[e, drawn]
         order[e, drawn] = order[e, place]
         order[e, place] = i
         if action[i] < STAY:
-            cell = predator[e, i]
-            target = beside[cell, action[i]]
+            target = beside[predator[e, i], action[i]]
             if grid[e, target] == EMPTY:
-                grid[e, cell] = EMPTY
+                grid[e, predator[e, i]] = EMPTY
                 grid[e, target] = i
                 predator[e, i] = target
-    s.rng[e] = word
-
-
-@kernel
-def _hunt(p, s, e, action):
-    """The prey are captured or move, in random order. Returns the reward."""
-    grid, predator, prey, order, beside = s.grid, s.predator, s.prey, s.prey_order, p.beside
-    off = grid.shape[1] - 1
-    n = prey.shape[1]
-    word = s.rng[e]
-    reward = 0.0
-    for place in range(n):
+    reward, roaming = 0.0, 0
+    order, n = s.prey_order, prey.shape[1]
+    for place in range(n):  # the prey are captured or move
         word += STEP
         drawn = place + _below(word, n - place)
         j = order[e, drawn]
@@ -212,6 +191,7 @@ def _hunt(p, s, e, action):
             grid[e, cell] = EMPTY
             prey[e, j] = off
             continue
+        roaming += 1
         if catching > 0:
             reward += p.penalty
         if free > 0:
@@ -227,7 +207,10 @@ def _hunt(p, s, e, action):
                         break
                     chosen -= 1
     s.rng[e] = word
-    return reward
+    playing = 0
+    for i in range(predator.shape[1]):
+        playing += predator[e, i] < off
+    return reward, roaming == 0 or playing == 0
 
 
 @kernel
@@ -378,6 +361,9 @@ class PredatorPrey(Environment):
             predator_order=np.zeros((num_envs, p.n_predators), np.int16),
             prey_order=np.zeros((num_envs, p.n_prey), np.int16),
             board=np.zeros((num_envs, 2 * (p.size + 2 * p.sight) ** 2), np.float32),
+            tried_in=np.full((num_envs, p.n_prey), off, np.int16),
+            tried_at=np.zeros((num_envs, p.n_prey), np.int32),
+            frozen_in=np.full((num_envs, p.n_predators), off, np.int16),
         )
 
     def describe(self, scene: Scene) -> str:
