@@ -1,1 +1,24 @@
 """The baseline algorithms, by name. A new algorithm is one file and one line here."""
+
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from coopgym.baselines.learner import Learner
+
+ALGORITHMS: dict[str, str] = {  # name -> module:class, imported when first used
+    "iql": "coopgym.baselines.iql:IQL",
+    "vdn": "coopgym.baselines.vdn:VDN",
+    "qmix": "coopgym.baselines.qmix:QMIX",
+    "qtran": "coopgym.baselines.qtran:QTRAN",
+}
+
+
+def algorithm(name: str) -> "type[Learner]":
+    """The learner behind a name. Raises ValueError, with the nearest names, where there is none."""
+    from coopgym.envs.parameters import nearest
+
+    if name not in ALGORITHMS:
+        raise ValueError(f"no algorithm {name!r}; {nearest(name, ALGORITHMS)}")
+    module, class_name = ALGORITHMS[name].split(":")
+    return getattr(importlib.import_module(module), class_name)  # type: ignore[no-any-return]

@@ -1,0 +1,191 @@
+"""What every learner does in the same way: choose actions, take gradient steps, copy the target."""
+
+import copy
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import ClassVar, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from coopgym.baselines.episodes import Episodes
+from coopgym.baselines.networks import RecurrentAgent
+
+
+class Sizes(Protocol):
+    """What a learner must know of an environment."""
+
+    n_agents: int
+
+    @property
+    def n_actions(self) -> int: ...
+    @property
+    def obs_size(self) -> int: ...
+    @property
+    def state_size(self) -> int: ...
+
+
+@dataclass(frozen=True)
+class Config:
+    """The fields that all algorithms share."""
+
+    gamma: float = 0.99
+    """Discount."""
+    td_lambda: float = 0.6
+    """Weight of longer returns in the targets: 0 is one-step Q-learning, as in the papers; PyMARL2 uses 0.6."""
+    learning_rate: float = 1e-3
+    """Step size of Adam."""
+    max_grad_norm: float = 10.0
+    """The gradient's norm is cut to this."""
+    target_period: int = 200
+    """Gradient steps between two copies of the live networks into the targets."""
+    hidden: int = 64
+    """Width of the recurrent agent."""
+    batch_size: int = 32
+    """Episodes in a gradient step."""
+    buffer_size: int = 2000
+    """Episodes that the replay holds."""
+    updates_per_episode: float = 1.0
+    """Gradient steps for each episode collected."""
+    epsilon_start: float = 1.0
+    """Chance of a random action at the start."""
+    epsilon_end: float = 0.05
+    """Chance of a random action after the annealing."""
+    epsilon_steps: int = 50_000
+    """Environment steps over which the chance falls."""
+
+    def __post_init__(self) -> None:
+        for name, low, high in (
+            ("gamma", 0, 1),
+            ("td_lambda", 0, 1),
+            ("epsilon_start", 0, 1),
+            ("epsilon_end", 0, 1),
+            ("epsilon_steps", 1, np.inf),
+            ("target_period", 1, np.inf),
+            ("hidden", 1, np.inf),
+            ("batch_size", 1, np.inf),
+            ("buffer_size", self.batch_size, np.inf),
+            ("updates_per_episode", 0, np.inf),
+            ("learning_rate", 0, np.inf),
+            ("max_grad_norm", 0, np.inf),
+        ):
+            value = getattr(self, name)
+            if not low <= value <= high:
+                raise ValueError(f"{name} is {value}; it must lie in [{low}, {high}]")
+
+    def epsilon(self, env_steps: int) -> float:
+        """The chance of a random action after so many environment steps."""
+        done = min(env_steps / self.epsilon_steps, 1.0)
+        return self.epsilon_start + done * (self.epsilon_end - self.epsilon_start)
+
+
+class Learner:
+    """Its live networks, a slow copy of them, and a loss. The loss and the networks are all that a subclass must write.
+
+    name: as users call it; paper: who published it; Config: its fields, from which the command line is made.
+    """
+
+    name: ClassVar[str]
+    paper: ClassVar[str]
+    Config: ClassVar[type[Config]] = Config
+
+    def __init__(self, env: Sizes, config: Config, seed: int = 0) -> None:
+        self.config, self.updates, self.env_steps, self.owed = config, 0, 0, 0.0
+        self.sizes = env
+        self.generator = np.random.default_rng(seed)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            agent = RecurrentAgent(env.n_agents, env.obs_size, env.n_actions, config.hidden)
+            self.live = nn.ModuleDict({"agent": agent, **self.networks(env)})
+        self.target = copy.deepcopy(self.live).requires_grad_(False)
+        self.optimiser = torch.optim.Adam(self.live.parameters(), config.learning_rate, fused=True)
+
+    def networks(self, env: Sizes) -> dict[str, nn.Module]:
+        """What there is beside the agents, by name."""
+        return {}
+
+    def loss(self, ep: Episodes) -> tuple[Tensor, dict[str, Tensor]]:
+        """The loss, and its terms for the log."""
+        raise NotImplementedError
+
+    def learn(self, sample: Callable[[int], Episodes], new_episodes: int) -> list[dict[str, Tensor]]:
+        """The gradient steps owed after some new episodes. sample(b) draws b whole episodes from the replay."""
+        self.owed += new_episodes * self.config.updates_per_episode
+        terms = []
+        while self.owed >= 1:
+            self.owed -= 1
+            terms.append(self.update(sample(self.config.batch_size)))
+        return terms
+
+    def update(self, ep: Episodes) -> dict[str, Tensor]:
+        """One gradient step."""
+        loss, terms = self.loss(ep)
+        self.optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        norm = nn.utils.clip_grad_norm_(self.live.parameters(), self.config.max_grad_norm)
+        self.optimiser.step()
+        self.updates += 1
+        if self.updates % self.config.target_period == 0:
+            self.target.load_state_dict(self.live.state_dict())
+        return {"loss": loss.detach(), "grad_norm": norm, **{name: term.detach() for name, term in terms.items()}}
+
+    def behaviour(self) -> "Exploration":
+        """The policy that collects episodes, with a memory of its own."""
+        return Exploration(self)
+
+
+class Team:
+    """The agents' networks as a policy: it remembers what each agent has seen and done, and acts greedily."""
+
+    def __init__(self, agent: RecurrentAgent) -> None:
+        self.agent = agent
+
+    def reset(self, num_envs: int) -> None:
+        """Forgets everything; num_envs games begin."""
+        n = self.agent.n_agents
+        self.num_envs = num_envs
+        self.memory = torch.zeros(1, num_envs * n, self.agent.hidden)
+        self.last_action = torch.full((num_envs, n), -1)
+
+    @torch.inference_mode()
+    def restart(self, rows: np.ndarray) -> None:
+        """Forgets what happened in the marked rows ([E] bool): new episodes begin there."""
+        begun = torch.from_numpy(rows)
+        self.memory.view(self.num_envs, self.agent.n_agents, -1)[begun] = 0
+        self.last_action[begun] = -1
+
+    @torch.inference_mode()
+    def utilities(self, obs: np.ndarray) -> Tensor:
+        """obs: [E, N, O]. Moves the memory on and returns the utilities [E, N, A]."""
+        q, _, self.memory = self.agent(torch.from_numpy(obs).unsqueeze(1), self.last_action.unsqueeze(1), self.memory)
+        return q.squeeze(1)
+
+    def act(self, obs: np.ndarray, action_mask: np.ndarray) -> np.ndarray:
+        """obs: [E, N, O] float32, action_mask: [E, N, A]. Returns the greedy legal actions [E, N] int64."""
+        q = self.utilities(obs).numpy()
+        action = np.where(action_mask, q, -np.inf).argmax(-1)
+        self.last_action = torch.from_numpy(action)
+        return action
+
+
+class Exploration(Team):
+    """Epsilon-greedy: each agent, by itself, now and then takes a legal action at random."""
+
+    def __init__(self, learner: Learner) -> None:
+        super().__init__(learner.live["agent"])  # type: ignore[arg-type]
+        self.learner = learner
+
+    def act(self, obs: np.ndarray, action_mask: np.ndarray) -> np.ndarray:
+        random = self.learner.generator
+        action = super().act(obs, action_mask)
+        explore = random.random(action.shape) < self.learner.config.epsilon(self.learner.env_steps)
+        action = np.where(explore, random_legal(action_mask, random), action)
+        self.last_action = torch.from_numpy(action)
+        return action
+
+
+def random_legal(action_mask: np.ndarray, random: np.random.Generator) -> np.ndarray:
+    """A legal action for each agent, all equally likely. action_mask: [E, N, A]; returns [E, N] int64."""
+    ranks = random.random(action_mask.shape)
+    return np.where(action_mask, ranks, -1.0).argmax(-1)

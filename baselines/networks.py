@@ -1,0 +1,44 @@
+"""Networks that several learners share."""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from coopgym.baselines.episodes import Episodes
+from coopgym.baselines.recurrence import GRU
+
+
+class RecurrentAgent(nn.Module):
+    """Linear, ReLU, GRU, linear; one set of weights for all agents.
+
+    Its input is the observation, the agent's last action (one-hot, zeros at the start) and its index (one-hot), as in
+    PyMARL's agents (Samvelyan et al., 2019). The one-hot parts are looked up in the weights instead of multiplied.
+    """
+
+    def __init__(self, n_agents: int, obs_size: int, n_actions: int, hidden: int) -> None:
+        super().__init__()
+        self.n_agents, self.obs_size, self.n_actions, self.hidden = n_agents, obs_size, n_actions, hidden
+        self.encode = nn.Linear(obs_size + n_actions + n_agents, hidden)
+        self.memory = GRU(hidden, hidden)
+        self.decode = nn.Linear(hidden, n_actions)
+
+    def forward(self, obs: Tensor, last_action: Tensor, memory: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
+        """obs: [B, T, N, O]; last_action: [B, T, N], -1 for none; memory: [1, B * N, H], or None at the start.
+
+        Returns the utilities [B, T, N, A], the hidden states behind them [B, T, N, H], and the memory.
+        """
+        b, t, n, _ = obs.shape
+        from_obs, from_action, from_index = self.encode.weight.split((self.obs_size, self.n_actions, self.n_agents), 1)
+        none = from_action.new_zeros(1, self.hidden)
+        x = F.linear(obs.transpose(0, 1).reshape(t * b, n, -1), from_obs, self.encode.bias)  # [T B, N, H]
+        x += F.embedding(last_action.transpose(0, 1).reshape(t * b, n) + 1, torch.cat((none, from_action.t())))
+        x += from_index.t()
+        h, memory = self.memory(F.relu(x, inplace=True).view(t, b * n, self.hidden), memory)
+        q = self.decode(h).view(t, b, n, self.n_actions).transpose(0, 1)
+        return q, h.view(t, b, n, self.hidden).transpose(0, 1), memory
+
+    def unroll(self, episodes: Episodes) -> tuple[Tensor, Tensor]:
+        """The utilities [B, T + 1, N, A] and hidden states [B, T + 1, N, H] of whole episodes."""
+        last_action = F.pad(episodes.action, (0, 0, 1, 0), value=-1)
+        q, h, _ = self(episodes.obs, last_action)
+        return q, h

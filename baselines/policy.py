@@ -1,0 +1,122 @@
+"""A trained team: it acts, without the trainer. Its file is data (safetensors with a JSON header), never code."""
+
+import json
+import os
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+
+from coopgym.baselines.files import atomic
+from coopgym.baselines.learner import Learner, Team
+from coopgym.baselines.networks import RecurrentAgent
+from coopgym.envs import environment
+from coopgym.envs.core import Environment
+
+FILE = "policy.safetensors"
+FORMAT = 1
+HEADER = "coopgym"
+
+
+class TrainedTeam(Team):
+    """A team that was trained on `environment` by `algorithm`, greedy."""
+
+    def __init__(self, agent: RecurrentAgent, environment: Environment, header: dict[str, Any]) -> None:
+        super().__init__(agent)
+        self.environment, self.header = environment, header
+        self.algorithm: str = header["algorithm"]
+
+    def check_fits(self, env: Environment) -> None:
+        """Raises ValueError where the team's networks do not fit an environment."""
+        own = self.environment
+        for what in ("n_agents", "obs_size", "n_actions"):
+            if getattr(own, what) != getattr(env, what):
+                raise ValueError(
+                    f"the team was trained on {own!r} with {what} {getattr(own, what)}; {env!r} has {getattr(env, what)}"
+                )
+
+    def act(self, obs: np.ndarray, action_mask: np.ndarray) -> np.ndarray:
+        """obs: [E, N, O] float32, action_mask: [E, N, A]. Returns the greedy legal actions [E, N] int64.
+
+        One game without the first axis, [N, O] and [N, A], will do too and gives [N]. Raises RuntimeError before reset
+        and ValueError for other shapes.
+        """
+        if not hasattr(self, "memory"):
+            raise RuntimeError("act was called before reset; call team.reset(num_envs) first")
+        obs, action_mask = np.asarray(obs, np.float32), np.asarray(action_mask)
+        if obs.ndim == 2:
+            return self.act(obs[None], action_mask[None])[0]
+        env, e = self.environment, self.num_envs
+        for what, array, shape in (
+            ("obs", obs, (e, env.n_agents, env.obs_size)),
+            ("action_mask", action_mask, (e, env.n_agents, env.n_actions)),
+        ):
+            if array.shape != shape:
+                raise ValueError(f"{what} has shape {array.shape}; it must be {shape}: environments, agents, features")
+        return super().act(obs, action_mask)
+
+
+def save_policy(path: Path, learner: Learner, env: Environment) -> None:
+    """Writes the agents' networks and what is needed to use them."""
+    header = {
+        "format": FORMAT,
+        "algorithm": learner.name,
+        "config": asdict(learner.config),
+        "environment": env.id,
+        "params": json_params(env),
+    }
+    agent = {name: tensor.detach().cpu().contiguous() for name, tensor in learner.live["agent"].state_dict().items()}
+    with atomic(path) as temporary:
+        save_file(agent, temporary, metadata={HEADER: json.dumps(header, sort_keys=True)})
+
+
+def load_policy(path: str | os.PathLike[str]) -> TrainedTeam:
+    """The trained team in a run's folder, or in a policy file.
+
+    Raises FileNotFoundError where there is none, ValueError for a file that is damaged or not coopgym's.
+    """
+    path = Path(path)
+    file = path / FILE if path.is_dir() else path
+    if not file.is_file():
+        raise FileNotFoundError(f"there is no trained policy at {path}; give the folder of a run that has {FILE}")
+    try:
+        with safe_open(file, framework="pt") as stored:
+            header = json.loads((stored.metadata() or {}).get(HEADER, "null"))
+            tensors = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118
+    except (SafetensorError, ValueError, OSError) as error:
+        raise ValueError(f"{file} is damaged or no policy file ({error}); train again or take another copy") from None
+    if not isinstance(header, dict):
+        raise ValueError(f"{file} was not written by coopgym: its header is missing; give the folder of a run")
+    if header.get("format") != FORMAT:
+        raise ValueError(f"{file} has format {header.get('format')}; this version reads format {FORMAT}")
+    try:
+        env = environment(header["environment"], **tupled(header["params"]))
+        agent = RecurrentAgent(env.n_agents, env.obs_size, env.n_actions, int(header["config"]["hidden"]))
+        agent.load_state_dict(tensors)
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        raise ValueError(f"{file} does not hold a team that fits its own header: {error}") from None
+    return TrainedTeam(agent.requires_grad_(False), env, header)
+
+
+def json_params(env: Environment) -> dict[str, Any]:
+    """The parameters of an environment as JSON can hold them; an infinite number becomes a string."""
+    return {name: _plain(value) for name, value in env.params._asdict().items()}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, np.ndarray | list | tuple):
+        return np.asarray(value).tolist()
+    if isinstance(value, float) and not np.isfinite(value):
+        return str(value)
+    return value
+
+
+def tupled(params: dict[str, Any]) -> dict[str, Any]:
+    """The parameters that json_params wrote, as an environment takes them."""
+    return {
+        name: float(value) if isinstance(value, str) and value in ("inf", "-inf") else value
+        for name, value in params.items()
+    }

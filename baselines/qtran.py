@@ -1,0 +1,106 @@
+"""QTRAN-base: an unrestricted joint value, and utilities tied to it so that both have the same greedy actions.
+
+Source: Son et al., "QTRAN: Learning to Factorize with Transformation for Cooperative Multi-Agent Reinforcement
+Learning", ICML 2019, Theorem 1 and section 4; the network shapes of PyMARL's port.
+
+With Q'_jt(u) = sum_i Q_i(tau_i, u_i), and ubar_i the greedy action of Q_i:
+
+    y      = r + gamma (1 - terminated) Q_jt^-(tau', ubar')
+    L_td   = (Q_jt(tau, u) - y)^2
+    L_opt  = (Q'_jt(ubar) - Q_jt(tau, ubar) + V(s))^2                 condition (4a): equal at the greedy actions
+    L_nopt = min(Q'_jt(u) - Q_jt(tau, u) + V(s), 0)^2                 condition (4b): no smaller anywhere
+    L      = L_td + lambda_opt L_opt + lambda_nopt L_nopt
+
+Q_jt inside L_opt and L_nopt, and y, are constants: the two conditions shape only the utilities and V.
+
+Differences from the paper and from others' code
+    - Recurrent agents; Q_jt is fed their hidden states (not detached, so L_td also trains the agents' memory), summed
+      over agents after an encoder that sees each agent's action, and the state: PyMARL's form. The authors' code has
+      feed-forward agents that observe everything, and takes the mean.
+    - V is a network of the state, as in the paper; the authors' code has none and bootstraps from sum_i max Q_i.
+    - lambda_nopt is 1 as in the paper's code; PyMARL's port has 0.1.
+    - Double Q-learning: the live utilities choose ubar', the target joint network values it (as PyMARL).
+    - TD(lambda) returns in place of one-step targets (`td_lambda=0` gives the equations above).
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from coopgym.baselines import learner
+from coopgym.baselines.episodes import Episodes, best_available, lambda_returns, mean_over_steps, taken
+from coopgym.baselines.learner import Learner, Sizes
+
+
+@dataclass(frozen=True)
+class Config(learner.Config):
+    lambda_opt: float = 1.0
+    """Weight of condition (4a)."""
+    lambda_nopt: float = 1.0
+    """Weight of condition (4b)."""
+    joint_width: int = 64
+    """Units in the hidden layers of the joint value and of V."""
+
+
+class JointValue(nn.Module):
+    """Q_jt: any function of the state and of all agents' histories and actions."""
+
+    def __init__(self, hidden: int, n_actions: int, state_size: int, width: int) -> None:
+        super().__init__()
+        pair = hidden + n_actions
+        self.n_actions = n_actions
+        self.encode = nn.Sequential(nn.Linear(pair, pair), nn.ReLU(), nn.Linear(pair, pair))
+        self.value = nn.Sequential(
+            nn.Linear(state_size + pair, width), nn.ReLU(), nn.Linear(width, width), nn.ReLU(), nn.Linear(width, 1)
+        )
+
+    def forward(self, h: Tensor, action: Tensor, state: Tensor) -> Tensor:
+        """h: [B, T, N, H], action: [B, T, N], state: [B, T, S]. Returns [B, T]."""
+        pairs = torch.cat((h, F.one_hot(action, self.n_actions).to(h.dtype)), -1)
+        return self.value(torch.cat((state, self.encode(pairs).sum(-2)), -1)).squeeze(-1)
+
+
+class StateValue(nn.Sequential):
+    """V: what the utilities cannot express, a function of the state."""
+
+    def __init__(self, state_size: int, width: int) -> None:
+        super().__init__(
+            nn.Linear(state_size, width), nn.ReLU(), nn.Linear(width, width), nn.ReLU(), nn.Linear(width, 1)
+        )
+
+
+class QTRAN(Learner):
+    name = "qtran"
+    paper = "Son et al., ICML 2019 (QTRAN-base)"
+    Config = Config
+    config: Config
+
+    def networks(self, env: Sizes) -> dict[str, nn.Module]:
+        c = self.config
+        return {
+            "joint": JointValue(c.hidden, env.n_actions, env.state_size, c.joint_width),
+            "v": StateValue(env.state_size, c.joint_width),
+        }
+
+    def loss(self, ep: Episodes) -> tuple[Tensor, dict[str, Tensor]]:
+        q, h = self.live["agent"].unroll(ep)  # [B, T + 1, N, A], [B, T + 1, N, H]
+        greedy = best_available(q.detach(), ep.available)  # [B, T + 1, N]
+        state, next_state = ep.state[:, :-1], ep.state[:, 1:]
+
+        q_joint = self.live["joint"](h[:, :-1], ep.action, state)
+        with torch.no_grad():
+            _, h_target = self.target["agent"].unroll(ep)
+            next_q_joint = self.target["joint"](h_target[:, 1:], greedy[:, 1:], next_state)
+            y = lambda_returns(next_q_joint, ep, self.config.gamma, self.config.td_lambda)
+            q_joint_greedy = self.live["joint"](h[:, :-1], greedy[:, :-1], state)
+        v = self.live["v"](state).squeeze(-1)
+        q_sum = taken(q[:, :-1], ep.action).sum(-1)
+        q_sum_greedy = taken(q[:, :-1], greedy[:, :-1]).sum(-1)
+
+        td = mean_over_steps((q_joint - y) ** 2, ep)
+        opt = mean_over_steps((q_sum_greedy - q_joint_greedy + v) ** 2, ep)
+        nopt = mean_over_steps((q_sum - q_joint.detach() + v).clamp(max=0) ** 2, ep)
+        loss = td + self.config.lambda_opt * opt + self.config.lambda_nopt * nopt
+        return loss, {"td": td, "opt": opt, "nopt": nopt, "q_mean": mean_over_steps(q_joint, ep)}

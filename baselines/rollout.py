@@ -1,0 +1,158 @@
+"""Plays episodes: to fill a replay, and to score a policy without bias."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+
+from coopgym.envs.core import Batch, Environment
+
+ROWS = 256  # evaluation episodes played at the same time, at most
+
+
+@runtime_checkable
+class Policy(Protocol):
+    """Anything that can act for a team."""
+
+    def reset(self, num_envs: int) -> None:
+        """Forgets everything; num_envs games begin."""
+
+    def act(self, obs: np.ndarray, action_mask: np.ndarray) -> np.ndarray:
+        """obs: [E, N, O] float32, action_mask: [E, N, A] int8. Returns actions [E, N]."""
+
+
+class RandomTeam:
+    """Every agent takes a legal action at random, all equally likely."""
+
+    def __init__(self, seed: int = 0) -> None:
+        self.generator = np.random.default_rng(seed)
+
+    def reset(self, num_envs: int) -> None:
+        pass
+
+    def act(self, obs: np.ndarray, action_mask: np.ndarray) -> np.ndarray:
+        ranks = self.generator.random(action_mask.shape)
+        return np.where(action_mask, ranks, -1.0).argmax(-1)
+
+
+class FunctionTeam:
+    """A plain function of (obs [E, N, O], action_mask [E, N, A]) as a policy without memory."""
+
+    def __init__(self, function: Callable[[np.ndarray, np.ndarray], Any]) -> None:
+        self.function = function
+
+    def reset(self, num_envs: int) -> None:
+        pass
+
+    def act(self, obs: np.ndarray, action_mask: np.ndarray) -> np.ndarray:
+        return np.asarray(self.function(obs, action_mask))
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """The team returns of some episodes, one for each seed from `seed` on."""
+
+    environment: str
+    seed: int
+    returns: np.ndarray  # [episodes] float64
+    lengths: np.ndarray  # [episodes] int32, steps
+
+    @property
+    def episodes(self) -> int:
+        return len(self.returns)
+
+    @property
+    def mean(self) -> float:
+        return float(self.returns.mean())
+
+    @property
+    def std(self) -> float:
+        """Standard deviation over episodes (n - 1 in the denominator), 0 for a single one."""
+        return float(self.returns.std(ddof=1)) if self.episodes > 1 else 0.0
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """The 95 % confidence interval of the mean, by the normal approximation."""
+        half = 1.959964 * self.std / math.sqrt(self.episodes)
+        return self.mean - half, self.mean + half
+
+    def to_dict(self) -> dict[str, Any]:
+        low, high = self.interval
+        return {
+            "environment": self.environment,
+            "seed": self.seed,
+            "episodes": self.episodes,
+            "mean_team_return": self.mean,
+            "std_team_return": self.std,
+            "interval_95": [low, high],
+            "mean_length": float(self.lengths.mean()),
+            "team_returns": self.returns.tolist(),
+        }
+
+    def __str__(self) -> str:
+        low, high = self.interval
+        return f"{self.mean:.2f} (95 % CI {low:.2f} to {high:.2f}, {self.episodes} episodes)"
+
+
+def evaluate_policy(policy: Policy, env: Environment, episodes: int, seed: int) -> Evaluation:
+    """Plays one episode from each of the seeds seed, seed + 1, ... and counts every one of them.
+
+    Each episode has a row of its own, so that short episodes do not crowd out long ones.
+    """
+    if episodes < 1:
+        raise ValueError(f"episodes is {episodes}; it must be 1 or more")
+    returns, lengths = np.zeros(episodes), np.zeros(episodes, np.int32)
+    for first in range(0, episodes, ROWS):
+        rows = min(ROWS, episodes - first)
+        batch = Batch(env, rows, seed + first)
+        out = batch.reset()
+        policy.reset(rows)
+        running = np.ones(rows, np.bool_)
+        while running.any():
+            out = batch.step(policy.act(out.obs, out.action_mask))
+            ended = running & (out.terminated | out.truncated)
+            returns[first : first + rows][ended] = out.team_return[ended]
+            lengths[first : first + rows][ended] = out.steps[ended]
+            running &= ~ended
+    return Evaluation(repr(env), seed, returns, lengths)
+
+
+def as_policy(policy: Any, seed: int = 0) -> Policy:
+    """The policy behind "random", a run's folder, a function, or a policy itself."""
+    from coopgym.baselines.policy import load_policy
+
+    if isinstance(policy, str) and policy == "random":
+        return RandomTeam(seed)
+    if isinstance(policy, Policy):
+        return policy
+    if callable(policy):
+        return FunctionTeam(policy)
+    return load_policy(policy)
+
+
+def evaluate(
+    policy: Any, id: str | Environment | None = None, episodes: int = 320, seed: int = 0, **params: Any
+) -> Evaluation:
+    """Scores a policy: "random", a run's folder, a function of (obs, action_mask), or an object with reset and act.
+
+    id and params name the environment; a trained team brings its own where they are left out. Each episode has its own
+    seed, from `seed` on, the same for every policy.
+    """
+    from coopgym.envs import environment
+
+    team = as_policy(policy, seed)
+    if isinstance(id, Environment):
+        env = id
+    elif id is not None:
+        env = environment(id, **params)
+    else:
+        own = getattr(team, "environment", None)
+        if own is None:
+            raise ValueError("evaluate needs an environment's id for a policy that does not bring its own")
+        env = own.with_params(**params) if params else own
+    check_fits = getattr(team, "check_fits", None)
+    if check_fits is not None:
+        check_fits(env)
+    return evaluate_policy(team, env, episodes, seed)

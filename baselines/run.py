@@ -1,0 +1,73 @@
+"""A run's folder: config.json, metrics.csv, policy.safetensors, and TensorBoard's events if asked for."""
+
+import csv
+import io
+import json
+import platform
+from collections.abc import Mapping
+from dataclasses import asdict
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import coopgym
+from coopgym.baselines.files import write_text
+from coopgym.baselines.learner import Learner
+from coopgym.baselines.policy import FILE, TrainedTeam, json_params, load_policy, save_policy
+from coopgym.envs.core import Environment
+
+COLUMNS = ("env_steps", "updates", "episodes", "wall_seconds", "mean_team_return", "std_team_return", "epsilon")
+LIBRARIES = ("numpy", "numba", "gymnasium", "pettingzoo", "torch", "safetensors")
+
+
+class Run:
+    """One training run, in memory and in its folder `path` (None: in memory only).
+
+    rows: one dictionary for each evaluation; the columns of metrics.csv.
+    """
+
+    def __init__(self, path: Path | None, learner: Learner, env: Environment, settings: Mapping[str, Any]) -> None:
+        self.path, self.learner, self.environment = path, learner, env
+        self.rows: list[dict[str, Any]] = []
+        self.config = {
+            "coopgym": coopgym.__version__,
+            "algorithm": learner.name,
+            "algorithm_config": asdict(learner.config),
+            "environment": env.id,
+            "preset": env.preset,
+            "params": json_params(env),
+            "return_definition": env.return_definition,
+            **settings,
+            "versions": {"python": platform.python_version(), **{name: _version(name) for name in LIBRARIES}},
+            "machine": platform.machine(),
+        }
+        if path is not None:
+            path.mkdir(parents=True, exist_ok=True)
+            write_text(path / "config.json", json.dumps(self.config, indent=2, sort_keys=True) + "\n")
+
+    def log(self, row: dict[str, Any]) -> None:
+        """Adds a row to metrics.csv and writes the policy as it is now."""
+        self.rows.append(row)
+        if self.path is None:
+            return
+        table = io.StringIO()
+        writer = csv.DictWriter(
+            table, list(dict.fromkeys(name for row in self.rows for name in row)), lineterminator="\n"
+        )
+        writer.writeheader()
+        writer.writerows(self.rows)
+        write_text(self.path / "metrics.csv", table.getvalue())
+        save_policy(self.path / FILE, self.learner, self.environment)
+
+    def policy(self) -> TrainedTeam:
+        """The trained team as the folder holds it."""
+        if self.path is None:
+            raise ValueError("the run was kept in memory only; give `out` a folder to load its policy from")
+        return load_policy(self.path)
+
+
+def _version(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return "not installed"
