@@ -51,6 +51,7 @@ Versions
     v1: first release.
 """
 
+import itertools
 from typing import Annotated, NamedTuple
 
 import numpy as np
@@ -58,12 +59,26 @@ import numpy as np
 from coopgym.envs.compiling import kernel
 from coopgym.envs.core import Environment, Field, Kernels, Preset, Scene
 from coopgym.envs.parameters import Parameter
+from coopgym.envs.rendering import (
+    FAINT,
+    GREEN,
+    GREY,
+    INK,
+    LINE,
+    PAPER,
+    VERMILLION,
+    Canvas,
+    Colour,
+    agent_colour,
+    signed,
+)
 from coopgym.envs.rng import STEP, mix
 
 ACTIONS = ("right", "down", "left", "up", "stay", "catch")
 STAY, CATCH = 4, 5
 MOVES = ((0, 1), (1, 0), (0, -1), (-1, 0))  # rows, columns; of the first four actions
 EMPTY, PREY, OUTSIDE = -1, -2, -3  # what a cell of the grid holds; a predator stands there by its index
+RADIUS = 0.38  # of a predator in a picture, cells
 
 
 class Params(NamedTuple):
@@ -141,9 +156,11 @@ def reset(p, s, e):
     for i in range(s.predator.shape[1]):
         _place(s, e, s.predator, i, i)
         s.predator_order[e, i] = i
+        s.frozen_in[e, i] = off
     for j in range(s.prey.shape[1]):
         _place(s, e, s.prey, j, PREY)
         s.prey_order[e, j] = j
+        s.tried_in[e, j] = off
         s.tried_at[e, j] = 0
 
 
@@ -181,11 +198,15 @@ def step(p, s, e, action):
             there = grid[e, beside[cell, move]]
             free += there == EMPTY
             catching += there >= 0 and action[there] == CATCH
+        if catching > 0:
+            s.tried_in[e, j] = cell
+            s.tried_at[e, j] = s.t[e] + 1
         if catching >= p.capture_size:
             reward += p.capture_reward
             for move in range(4):
                 there = grid[e, beside[cell, move]]
                 if there >= 0 and action[there] == CATCH:
+                    s.frozen_in[e, there] = predator[e, there]
                     grid[e, predator[e, there]] = EMPTY
                     predator[e, there] = off
             grid[e, cell] = EMPTY
@@ -366,6 +387,80 @@ class PredatorPrey(Environment):
             frozen_in=np.full((num_envs, p.n_predators), off, np.int16),
         )
 
+    def draw(self, canvas: Canvas, scene: Scene) -> None:
+        """The board after the step; whoever the step took off it is a ghost where it stood last."""
+        p, prey, predator = self.params, scene.arrays.prey[scene.e], scene.arrays.predator[scene.e]
+        off = p.size**2
+        playing, tries = np.flatnonzero(predator < off), self._tries(scene)
+        canvas.view(0, 0, p.size, p.size, below=40)
+        self._draw_board(canvas)
+        for i in playing if scene.show_sight else ():
+            self._draw_sight(canvas, i, predator[i])
+        for cell in [cell for cell, caught, _ in tries if caught]:
+            _draw_prey(canvas, *self._middle(cell), 0.3)
+        for i in np.flatnonzero((predator == off) & (scene.action == CATCH)):  # frozen a moment ago: it could choose
+            canvas.agent(*self._middle(scene.arrays.frozen_in[scene.e, i]), RADIUS, i, 0.4)
+        for cell, caught, hunted_from in tries:
+            for start in hunted_from:
+                self._draw_try(canvas, start, cell, GREEN if caught else VERMILLION)
+        for cell in prey[prey < off]:
+            _draw_prey(canvas, *self._middle(cell))
+        for i in playing:
+            canvas.agent(*self._middle(predator[i]), RADIUS, i)
+        for cell, caught, _ in tries:
+            x, y = self._middle(cell)
+            earned, colour = (p.capture_reward, GREEN) if caught else (p.penalty, VERMILLION)
+            height = min(max(0.4, 14 / canvas.scale), 26 / canvas.scale)
+            canvas.flag(x, y - 0.4, signed(earned), height, colour if earned else GREY)
+        width = canvas.foot(40)
+        canvas.text(20, 24, f"prey caught: {np.sum(prey == off)} of {p.n_prey}", 16, FAINT, "left")
+        canvas.tally(width - 20, 24, "frozen:", np.flatnonzero(predator == off))
+
+    def _tries(self, scene: Scene) -> list[tuple[int, bool, list[int]]]:
+        """For each prey tried in the last step, in order: its cell, whether it was caught, and from which cells."""
+        s, e, off = scene.arrays, scene.e, self.params.size**2
+        stood = np.where(s.predator[e] < off, s.predator[e], s.frozen_in[e])
+        hunting, beside, tries = scene.action == CATCH, self.kernel_params().beside, []
+        for j in s.prey_order[e]:
+            if scene.steps > 0 and s.tried_at[e, j] == scene.steps:
+                cell, caught = int(s.tried_in[e, j]), bool(s.prey[e, j] == off)
+                trying = hunting & np.isin(stood, beside[cell])
+                hunting = hunting & ~(trying & caught)  # whoever catches a prey counts for none after it
+                tries.append((cell, caught, stood[trying].tolist()))
+        return tries
+
+    def _middle(self, cell: int) -> tuple[float, float]:
+        """The middle of a cell: x grows with the column, y with the row."""
+        row, column = divmod(int(cell), self.params.size)
+        return column + 0.5, row + 0.5
+
+    def _draw_board(self, canvas: Canvas) -> None:
+        """The cells, within a thick wall or, on a torus, a thin edge."""
+        size, wall = self.params.size, 3 / canvas.scale
+        for k in range(self.params.size + 1):
+            canvas.line(k, 0, k, size, LINE, 1)
+            canvas.line(0, k, size, k, LINE, 1)
+        if not self.params.toroidal:
+            canvas.rectangle(-wall, -wall, size + wall, size + wall, INK, width=3)
+
+    def _draw_sight(self, canvas: Canvas, i: int, cell: int) -> None:
+        """The window of predator i; on a torus it goes on at the opposite edge."""
+        p, (x, y), reach = self.params, self._middle(cell), self.params.sight + 0.5
+        shifts = (-p.size, 0, p.size) if p.toroidal else (0,)
+        for across, down in itertools.product(shifts, shifts):
+            left, right = max(0, x + across - reach), min(p.size, x + across + reach)
+            top, bottom = max(0, y + down - reach), min(p.size, y + down + reach)
+            if left < right and top < bottom:
+                canvas.rectangle(left, top, right, bottom, agent_colour(i), 0.1)
+                canvas.rectangle(left, top, right, bottom, agent_colour(i), width=1.5)
+
+    def _draw_try(self, canvas: Canvas, start: int, cell: int, colour: Colour) -> None:
+        """A bar from a predator's cell to a prey's; on a torus it may point over the edge."""
+        (x, y), move = self._middle(start), self.kernel_params().beside[start].tolist().index(cell)
+        down, right = MOVES[move]
+        canvas.ring(x, y, RADIUS + 4 / canvas.scale, colour, 3)
+        canvas.line(x + RADIUS * right, y + RADIUS * down, x + 0.8 * right, y + 0.8 * down, colour, 4)
+
     def describe(self, scene: Scene) -> str:
         p = self.params
         width = len(str(p.n_predators - 1))
@@ -382,3 +477,10 @@ class PredatorPrey(Environment):
 
     def keys(self) -> dict[str, int]:
         return {"right": 0, "down": 1, "left": 2, "up": 3, "space": STAY, "c": CATCH}
+
+
+def _draw_prey(canvas: Canvas, x: float, y: float, alpha: float = 1.0) -> None:
+    """A prey: a dark square with eyes."""
+    canvas.rectangle(x - 0.28, y - 0.28, x + 0.28, y + 0.28, INK, alpha, corner=0.1)
+    for side in (-0.11, 0.11):
+        canvas.circle(x + side, y - 0.06, 0.06, PAPER)

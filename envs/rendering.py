@@ -190,19 +190,21 @@ class Canvas:
         align: Align = "centre",
         fit: float = math.inf,
     ) -> float:
-        """Words centred on y, in letters as high as asked, or smaller so that they fit; returns how wide they are.
+        """Words with the middle of their capitals on y, made smaller where they do not fit; returns how wide they are.
 
         Words too small to be read are left out.
         """
         if height * self.scale < SMALLEST:
             return 0.0
-        image = self._font(height).render(words, True, colour)
+        size = self._font_size(height)
+        image = self._font(size).render(words, True, colour)
         room = fit * self.scale * FINE
         if image.get_width() > room:
-            image = self._font(height * room / image.get_width()).render(words, True, colour)
+            size = max(1, int(size * room / image.get_width()))
+            image = self._font(size).render(words, True, colour)
         across, down = self._point(x, y)
         across -= {"left": 0.0, "centre": 0.5, "right": 1.0}[align] * image.get_width()
-        self._surface.blit(image, (round(across), round(down - image.get_height() / 2)))
+        self._surface.blit(image, (round(across), round(down - 0.31 * size)))  # half-way up a capital
         return float(image.get_width() / (self.scale * FINE))
 
     def cell(
@@ -231,9 +233,18 @@ class Canvas:
         self.ring(x, y, radius, mixed(colour, INK, 0.35), 1.5, alpha)
         self.text(x, y, str(i), 1.25 * radius, ink_on(mixed(PAPER, colour, alpha)), fit=1.5 * radius)
 
+    def tally(self, right: float, y: float, words: str, agents: Sequence[int]) -> None:
+        """Words and agents in a row that ends at the right, in a world of pixels; beyond nine, how many more."""
+        if len(agents) > 9:
+            right -= 8 + self.text(right, y, f"+{len(agents) - 9}", 16, FAINT, "right")
+        for i in reversed(agents[:9]):
+            self.agent(right - 11, y, 11, int(i))
+            right -= 26
+        self.text(right - 4 * bool(len(agents)), y, words if len(agents) else f"{words} none", 16, FAINT, "right")
+
     def flag(self, x: float, y: float, words: str, height: float, colour: Colour) -> None:
         """A short notice at a place: what was just earned or lost there."""
-        half = 0.5 * self._font(height).size(words)[0] / (self.scale * FINE) + 0.35 * height
+        half = 0.5 * self._font(self._font_size(height)).size(words)[0] / (self.scale * FINE) + 0.2 * height
         edge = 2 / self.scale
         self.rectangle(
             x - half - edge, y - 0.5 * height - edge, x + half + edge, y + 0.5 * height + edge, PAPER, 1, 0, height
@@ -245,9 +256,11 @@ class Canvas:
         """The picture so far, as a pygame.Surface of the size that was asked for."""
         return self._pygame.transform.smoothscale(self._surface, self._size)
 
-    def _font(self, height: float) -> Any:
-        """The font of pygame in letters of so many units of the world. Its capitals fill about half of its height."""
-        size = max(6, round(height * self.scale * FINE * 1.3))
+    def _font_size(self, height: float) -> int:
+        """The size of the font whose capitals are two thirds as high as so many units of the world."""
+        return max(1, round(1.3 * height * self.scale * FINE))
+
+    def _font(self, size: int) -> Any:
         if size not in self._fonts:
             self._fonts[size] = self._pygame.font.Font(None, size)
         return self._fonts[size]
