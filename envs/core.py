@@ -17,7 +17,7 @@ from typing import Any, ClassVar, Literal, NamedTuple, get_args
 
 import numpy as np
 
-from coopgym.envs.compiling import bind, kernel
+from coopgym.envs.compiling import Game, bind, borrowed, entry, kernel
 from coopgym.envs.parameters import checked, encoded, nearest
 from coopgym.envs.rng import SEED_LIMIT, begin_stream
 
@@ -174,9 +174,15 @@ def slices(layout: Sequence[Field]) -> Iterator[tuple[Field, slice]]:
 
 
 def bounds(layout: Sequence[Field]) -> tuple[np.ndarray, np.ndarray]:
-    """(low, high) of a layout, each [features] float32, rounded outwards."""
-    low = np.repeat([part.low for part in layout], [part.size for part in layout])
-    high = np.repeat([part.high for part in layout], [part.size for part in layout])
+    """(low, high) of a layout, each [features] float32, rounded outwards.
+
+    A constant feature gets room above it, because the checkers of Gymnasium and PettingZoo take equal bounds for a
+    mistake.
+    """
+    sizes = [part.size for part in layout]
+    low = np.repeat([float(part.low) for part in layout], sizes)
+    high = np.repeat([float(part.high) for part in layout], sizes)
+    high = np.where(high == low, low + 1.0, high)
     outwards_low = np.where(low.astype(np.float32) > low, np.nextafter(low.astype(np.float32), -np.inf), low)
     outwards_high = np.where(high.astype(np.float32) < high, np.nextafter(high.astype(np.float32), np.inf), high)
     return outwards_low.astype(np.float32), outwards_high.astype(np.float32)
@@ -194,6 +200,7 @@ class Step(NamedTuple):
     action_mask: np.ndarray  # [E, N, A] int8
     action: np.ndarray  # [E, N] int64, the last joint action, illegal actions replaced by the no-op
     reward: np.ndarray  # [E] float64, shared by the team
+    agent_reward: np.ndarray  # [E, N] float64: each agent's own where the family knows such rewards, or the team's
     terminated: np.ndarray  # [E] bool: the rules ended the episode, so nothing follows
     truncated: np.ndarray  # [E] bool: the time limit ended it, so a value still follows
     ended: np.ndarray  # [E] bool: no episode is running; the row waits for its restart
@@ -222,15 +229,22 @@ def _begin(p, s, e, out):
     show(p, s, e, out)  # type: ignore[name-defined]  # noqa: F821
 
 
+def _restart(p, s, e, out):
+    """Starts an episode in instance e, of which no step has been taken that could be answered."""
+    begin(p, s, e, out)  # type: ignore[name-defined]  # noqa: F821
+    out.reward[e] = 0.0
+    out.terminated[e] = False
+    out.truncated[e] = False
+    out.team_return[e] = 0.0
+    out.steps[e] = 0
+    for i in range(out.agent_reward.shape[1]):
+        out.agent_reward[e, i] = 0.0
+
+
 def _advance(p, s, e, actions, noop, horizon, autoreset, out):
     """One step of instance e; where the episode ends, what its autoreset mode asks for."""
     if out.ended[e]:  # next_step: this step does nothing but start the next episode
-        begin(p, s, e, out)  # type: ignore[name-defined]  # noqa: F821
-        out.reward[e] = 0.0
-        out.terminated[e] = False
-        out.truncated[e] = False
-        out.team_return[e] = 0.0
-        out.steps[e] = 0
+        restart(p, s, e, out)  # type: ignore[name-defined]  # noqa: F821
         return
     for i in range(actions.shape[1]):
         legal = out.action_mask[e, i, actions[e, i]]
@@ -238,6 +252,7 @@ def _advance(p, s, e, actions, noop, horizon, autoreset, out):
     if s.t[e] == 0:
         out.team_return[e] = 0.0
     out.reward[e], out.terminated[e] = step(p, s, e, out.action[e])  # type: ignore[name-defined]  # noqa: F821
+    note_rewards(s, e, out)  # type: ignore[name-defined]  # noqa: F821
     s.t[e] += 1
     out.steps[e] = s.t[e]
     out.team_return[e] += out.reward[e]
@@ -245,9 +260,7 @@ def _advance(p, s, e, actions, noop, horizon, autoreset, out):
     show(p, s, e, out)  # type: ignore[name-defined]  # noqa: F821
     if out.terminated[e] or out.truncated[e]:
         out.ended[e] = True
-        out.final_obs[e] = out.obs[e]
-        out.final_state[e] = out.state[e]
-        out.final_action_mask[e] = out.action_mask[e]
+        note_end(e, out)  # type: ignore[name-defined]  # noqa: F821
         if autoreset == 0:  # SAME_STEP
             begin(p, s, e, out)  # type: ignore[name-defined]  # noqa: F821
 
@@ -256,40 +269,30 @@ def _advance(p, s, e, actions, noop, horizon, autoreset, out):
 # without a word (Numba issues 5872 and 10338, open in 0.68.1).
 
 
-def _reset_batch(p, s, rows, out):
-    for e in prange(rows.shape[0]):  # type: ignore[name-defined]  # noqa: F821
+def _reset_batch(game, rows):
+    p, s, out = borrowed(game.params), borrowed(game.arrays), borrowed(game.out)
+    for e in range(rows.shape[0]):
         if rows[e]:
-            begin(p, s, e, out)  # type: ignore[name-defined]  # noqa: F821
+            restart(p, s, e, out)  # type: ignore[name-defined]  # noqa: F821
 
 
-def _step_batch(p, s, actions, noop, horizon, autoreset, out):
-    for e in prange(actions.shape[0]):  # type: ignore[name-defined]  # noqa: F821
-        advance(p, s, e, actions, noop, horizon, autoreset, out)  # type: ignore[name-defined]  # noqa: F821
+def _step_batch(game, actions, noop, horizon, autoreset, strict):
+    """Steps all instances and returns -1, or steps none and returns the flat index of an action that cannot be taken.
+
+    strict: 1 where an illegal action cannot be taken, 0 where it counts as the no-op.
+    """
+    p, s, out, actions = borrowed(game.params), borrowed(game.arrays), borrowed(game.out), borrowed(actions)
+    wrong = first_wrong(actions, strict, out)  # type: ignore[name-defined]  # noqa: F821
+    if wrong < 0:
+        for e in prange(actions.shape[0]):  # type: ignore[name-defined]  # noqa: F821
+            advance(p, s, e, actions, noop, horizon, autoreset, out)  # type: ignore[name-defined]  # noqa: F821
+    return wrong
 
 
-class Loops(NamedTuple):
-    reset: Any  # (p, s, rows [E] bool, out)
-    step: Any  # (p, s, actions, noop, horizon, autoreset, out)
-    step_parallel: Any  # the same on several threads
+def _pack(params, arrays, out):
+    return Game(params, arrays, out)
 
 
-@functools.cache
-def loops(kernels: Kernels) -> Loops:
-    """The compiled loops over these kernels."""
-    import numba
-
-    owner, names = kernels.step, kernels._asdict()
-    show = bind(_show, owner, names)
-    begin = bind(_begin, owner, {**names, "show": show})
-    advance = bind(_advance, owner, {**names, "show": show, "begin": begin})
-    return Loops(
-        reset=bind(_reset_batch, owner, {"prange": range, "begin": begin}),
-        step=bind(_step_batch, owner, {"prange": range, "advance": advance}),
-        step_parallel=bind(_step_batch, owner, {"prange": numba.prange, "advance": advance}, parallel=True),
-    )
-
-
-@kernel
 def _seed_rows(rng, seeds, rows):
     """Starts the streams of the marked rows. seeds: [E] int64, rows: [E] bool."""
     for e in range(len(rng)):
@@ -298,13 +301,71 @@ def _seed_rows(rng, seeds, rows):
 
 
 @kernel
-def _first_out_of_range(actions, n_actions):
-    """The flat index of the first action outside [0, n_actions), or -1."""
-    flat = actions.ravel()
-    for k in range(flat.size):
-        if flat[k] < 0 or flat[k] >= n_actions:
-            return k
+def _first_wrong(actions, strict, out):
+    """The flat index of the first action outside [0, A) or, if strict, of the first illegal one; -1 without any."""
+    n_envs, n_agents, n_actions = out.action_mask.shape
+    for e in range(n_envs):
+        for i in range(n_agents):
+            a = actions[e, i]
+            if a < 0 or a >= n_actions or (strict and not out.ended[e] and not out.action_mask[e, i, a]):
+                return e * n_agents + i
     return -1
+
+
+# Loops instead of array assignments: those compile for seconds, and to more code.
+
+
+@kernel
+def _note_end(e, out):
+    """Keeps what the ended episode of instance e shows."""
+    for i in range(out.obs.shape[1]):
+        for k in range(out.obs.shape[2]):
+            out.final_obs[e, i, k] = out.obs[e, i, k]
+        for a in range(out.action_mask.shape[2]):
+            out.final_action_mask[e, i, a] = out.action_mask[e, i, a]
+    for k in range(out.state.shape[1]):
+        out.final_state[e, k] = out.state[e, k]
+
+
+@kernel
+def _note_own_rewards(s, e, out):
+    for i in range(out.agent_reward.shape[1]):
+        out.agent_reward[e, i] = s.agent_reward[e, i]
+
+
+@kernel
+def _note_team_reward(s, e, out):
+    for i in range(out.agent_reward.shape[1]):
+        out.agent_reward[e, i] = out.reward[e]
+
+
+class Loops(NamedTuple):
+    pack: Any  # (params, arrays, out) -> game, what the others take
+    seed: Any  # (rng, seeds [E] int64, rows [E] bool)
+    reset: Any  # (game, rows [E] bool)
+    step: Any  # (game, actions [E, N] int64, noop, horizon, autoreset, strict) -> -1 or the index of a wrong action
+    step_parallel: Any  # the same on several threads
+
+
+@functools.cache
+def loops(kernels: Kernels, own_rewards: bool) -> Loops:
+    """The compiled loops over these kernels. own_rewards: whether the family's arrays have `agent_reward`."""
+    import numba
+
+    names = {**kernels._asdict(), "borrowed": borrowed, "Game": Game}
+    names |= {"first_wrong": _first_wrong, "note_end": _note_end}
+    names["note_rewards"] = _note_own_rewards if own_rewards else _note_team_reward
+    names["show"] = bind(_show, names, forceinline=True)
+    names["begin"] = bind(_begin, names)
+    names["restart"] = bind(_restart, names)
+    names["advance"] = bind(_advance, names, forceinline=True)
+    return Loops(
+        pack=bind(_pack, names, cache=True),
+        seed=bind(_seed_rows, {"begin_stream": begin_stream}, cache=True),
+        reset=bind(_reset_batch, names, cache=True),
+        step=bind(_step_batch, {**names, "prange": range}, cache=True),
+        step_parallel=bind(_step_batch, {**names, "prange": numba.prange}, cache=True, parallel=True),
+    )
 
 
 @dataclass(frozen=True)
@@ -317,6 +378,9 @@ class Snapshot:
 
 
 _PARALLEL_LOOPS = threading.Lock()  # Numba's workqueue layer aborts the process when two threads enter it at once
+
+
+COMPILED = ("_loops", "_game", "_reset", "_step")  # what a copy of a batch makes anew
 
 
 class Batch:
@@ -343,7 +407,7 @@ class Batch:
         if num_threads < 1:
             raise ValueError(f"num_threads is {num_threads}; it must be 1 or more")
         self.env, self.num_envs, self.horizon = env, num_envs, env.horizon
-        self.autoreset, self.illegal_action, self.num_threads = autoreset, illegal_action, num_threads
+        self.autoreset, self.strict, self.num_threads = autoreset, illegal_action == "raise", num_threads
         self.params = env.kernel_params()
         self.arrays = env.allocate(num_envs)
         n, a = env.n_agents, env.n_actions
@@ -354,6 +418,7 @@ class Batch:
             action_mask=np.zeros(mask, np.int8),
             action=np.zeros((num_envs, n), np.int64),
             reward=np.zeros(num_envs, np.float64),
+            agent_reward=np.zeros((num_envs, n), np.float64),
             terminated=np.zeros(num_envs, np.bool_),
             truncated=np.zeros(num_envs, np.bool_),
             ended=np.ones(num_envs, np.bool_),
@@ -364,8 +429,18 @@ class Batch:
             final_action_mask=np.zeros(mask, np.int8),
         )
         self.started = False
-        self._loops = loops(env.kernels)
+        self._compile()
         self.seed(fresh_seed() if seed is None else seed)
+
+    def _compile(self) -> None:
+        """Gets the machine code, from the cache where it is there."""
+        every_row = np.ones(self.num_envs, np.bool_)
+        self._loops = loops(self.env.kernels, hasattr(self.arrays, "agent_reward"))
+        self._game = self._loops.pack(self.params, self.arrays, self.out)
+        self._reset = entry(self._loops.reset, self._game, every_row)
+        step = self._loops.step if self.num_threads == 1 else self._loops.step_parallel
+        self._rules = (self.env.noop, self.horizon, get_args(Autoreset).index(self.autoreset), int(self.strict))
+        self._step = entry(step, self._game, self.out.action, *self._rules)
 
     def seed(self, seed: int | Sequence[int | None], rows: np.ndarray | None = None) -> None:
         """Starts the random streams anew: row e gets seed + e, or seed[e] where a sequence is given (None: unchanged).
@@ -382,7 +457,7 @@ class Batch:
             first = checked_seed(seed)
             checked_seed(first + self.num_envs - 1)
             seeds = first + np.arange(self.num_envs, dtype=np.int64)
-        _seed_rows(self.arrays.rng, seeds, rows)
+        self._loops.seed(self.arrays.rng, seeds, rows)
 
     def reset(self, rows: np.ndarray | None = None) -> Step:
         """Starts new episodes in the marked rows ([E] bool, all by default)."""
@@ -396,12 +471,7 @@ class Batch:
                 )
         if not self.started and not rows.all():
             raise RuntimeError("the first reset must start every environment; leave reset_mask out")
-        self._loops.reset(self.params, self.arrays, rows, self.out)
-        self.out.reward[rows] = 0.0
-        self.out.team_return[rows] = 0.0
-        self.out.steps[rows] = 0
-        self.out.terminated[rows] = False
-        self.out.truncated[rows] = False
+        self._reset(self._game, np.ascontiguousarray(rows))
         self.started = True
         return self.out
 
@@ -411,55 +481,51 @@ class Batch:
         Raises ValueError for another shape or range, TypeError for another dtype, RuntimeError before the first reset
         and, under autoreset "disabled", for a row that has ended.
         """
-        if not self.started:
-            raise RuntimeError("step was called before reset; call reset first")
-        actions = self._checked_actions(actions)
-        if self.autoreset == "disabled" and self.out.ended.any():
-            rows = np.flatnonzero(self.out.ended)[:5].tolist()
-            raise RuntimeError(
-                f"the episodes of rows {rows} have ended; restart them with reset(options={{'reset_mask': ...}})"
-            )
-        args = (self.params, self.arrays, actions, self.env.noop, self.horizon, get_args(Autoreset).index(self.autoreset))
-        if self.num_threads == 1:
-            self._loops.step(*args, self.out)
-        else:
-            import numba
-
-            with _PARALLEL_LOOPS:
-                before = numba.get_num_threads()
-                numba.set_num_threads(min(self.num_threads, numba.config.NUMBA_NUM_THREADS))
-                try:
-                    self._loops.step_parallel(*args, self.out)
-                finally:
-                    numba.set_num_threads(before)
-        return self.out
-
-    def _checked_actions(self, actions: Any) -> np.ndarray:
         actions = np.asarray(actions)
         shape = (self.num_envs, self.env.n_agents)
         if actions.shape != shape:
             raise ValueError(f"actions have shape {actions.shape}; it must be {shape}: environments, agents")
         if actions.dtype.kind not in "iu":
             raise TypeError(f"actions have dtype {actions.dtype}; they must be whole numbers")
-        actions = np.ascontiguousarray(actions, np.int64)
-        wrong = _first_out_of_range(actions, self.env.n_actions)
-        if wrong >= 0:
-            e, i = divmod(wrong, self.env.n_agents)
-            raise ValueError(
-                f"the action of {self.env.agents[i]} in environment {e} is {actions[e, i]}; "
-                f"it must lie in [0, {self.env.n_actions - 1}]"
+        if not self.started:
+            raise RuntimeError("step was called before reset; call reset first")
+        if self.autoreset == "disabled" and self.out.ended.any():
+            rows = np.flatnonzero(self.out.ended)[:5].tolist()
+            raise RuntimeError(
+                f"the episodes of rows {rows} have ended; restart them with reset(options={{'reset_mask': ...}})"
             )
-        if self.illegal_action == "raise":
-            legal = np.take_along_axis(self.out.action_mask, actions[:, :, None], 2)[:, :, 0].astype(bool)
-            legal |= self.out.ended[:, None]
-            if not legal.all():
-                e, i = np.argwhere(~legal)[0]
-                allowed = np.flatnonzero(self.out.action_mask[e, i]).tolist()
-                raise ValueError(
-                    f"the action {actions[e, i]} of {self.env.agents[i]} in environment {e} is illegal now; "
-                    f"legal are {allowed}"
-                )
-        return actions
+        self.advance(np.ascontiguousarray(actions, np.int64))
+        return self.out
+
+    def advance(self, actions: np.ndarray) -> None:
+        """A step without questions. actions: [E, N] int64, contiguous; each running, or to be restarted by the step.
+
+        Raises ValueError for an action out of range and, under illegal_action "raise", for an illegal one.
+        """
+        if self.num_threads == 1:
+            wrong = self._step(self._game, actions, *self._rules)
+        else:
+            wrong = self._step_on_threads(actions)
+        if wrong >= 0:
+            raise self._wrong_action(actions, *divmod(wrong, self.env.n_agents))
+
+    def _step_on_threads(self, actions: np.ndarray) -> int:
+        import numba
+
+        with _PARALLEL_LOOPS:
+            before = numba.get_num_threads()
+            numba.set_num_threads(min(self.num_threads, numba.config.NUMBA_NUM_THREADS))
+            try:
+                return int(self._step(self._game, actions, *self._rules))
+            finally:
+                numba.set_num_threads(before)
+
+    def _wrong_action(self, actions: np.ndarray, e: int, i: int) -> ValueError:
+        who = self.env.agents[i] if self.num_envs == 1 else f"{self.env.agents[i]} in environment {e}"
+        if not 0 <= actions[e, i] < self.env.n_actions:
+            return ValueError(f"the action of {who} is {actions[e, i]}; it must lie in [0, {self.env.n_actions - 1}]")
+        legal = np.flatnonzero(self.out.action_mask[e, i]).tolist()
+        return ValueError(f"the action {actions[e, i]} of {who} is illegal now; legal are {legal}")
 
     def snapshot(self, row: int | None = None) -> Snapshot:
         """A copy of everything that the future depends on, of all rows or of one."""
@@ -516,11 +582,11 @@ class Batch:
         )
 
     def __getstate__(self) -> Mapping[str, Any]:
-        return {name: value for name, value in self.__dict__.items() if name != "_loops"}
+        return {name: value for name, value in self.__dict__.items() if name not in COMPILED}
 
     def __setstate__(self, state: Mapping[str, Any]) -> None:
         self.__dict__.update(state)
-        self._loops = loops(self.env.kernels)
+        self._compile()
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "Batch":
         copy = object.__new__(type(self))
