@@ -87,8 +87,8 @@ class Params(NamedTuple):
     n_prey: Annotated[int, Parameter("prey at the start", "prey", 1, 1000)] = 8
     sight: Annotated[int, Parameter("how far a predator sees on both axes", "cells", 1, 100)] = 2
     capture_size: Annotated[int, Parameter("predators that must catch a prey together", "predators", 1, 4)] = 2
-    capture_reward: Annotated[float, Parameter("for each capture", "reward", 0, 1e6)] = 10.0
-    penalty: Annotated[float, Parameter("for each prey that too few try to catch; added", "reward", -1e6, 0)] = 0.0
+    capture_reward: Annotated[float, Parameter("for each capture", "reward", 0, 1000)] = 10.0
+    penalty: Annotated[float, Parameter("for each prey that too few try to catch; added", "reward", -1000, 0)] = 0.0
     toroidal: Annotated[bool, Parameter("whether the edges are joined instead of walled")] = False
     horizon: Annotated[int, Parameter("time limit", "steps", 1, 1_000_000)] = 200
 

@@ -4,6 +4,7 @@ A twin is `Twin(params, seed)` with `reset()` and `step(actions) -> (reward, ter
 `state()` [S], `mask()` [N, A]. It draws from its own SplitMix64 in the same order as the kernels.
 """
 
+import itertools
 from typing import Any
 
 import numpy as np
@@ -78,4 +79,146 @@ class MatrixGame:
         return np.array([[a < size for a in range(max(sizes))] for size in sizes], np.int8)
 
 
-TWINS: dict[str, Any] = {"matrix_game_v1": MatrixGame}
+class PredatorPrey:
+    STAY, CATCH = 4, 5
+
+    def __init__(self, params: Any, seed: int) -> None:
+        self.p, self.rng = params, SplitMix64(seed)
+
+    def reset(self) -> None:
+        self.predators: list[Any] = []  # (row, column); None once frozen
+        self.prey: list[Any] = []  # (row, column); None once captured
+        for group, number in ((self.predators, self.p.n_predators), (self.prey, self.p.n_prey)):
+            while len(group) < number:
+                cell = divmod(self.rng.integer(self.p.size**2), self.p.size)
+                if cell not in self.predators + self.prey:
+                    group.append(cell)
+        self.orders = [list(range(self.p.n_predators)), list(range(self.p.n_prey))]
+
+    def _in_random_order(self, order: list[int]) -> Any:
+        for place in range(len(order)):
+            drawn = place + self.rng.integer(len(order) - place)
+            order[place], order[drawn] = order[drawn], order[place]
+            yield order[place]
+
+    def _cell(self, row: int, column: int) -> Any:
+        """The cell at these coordinates, None beyond a wall."""
+        size = self.p.size
+        if self.p.toroidal:
+            return row % size, column % size
+        return (row, column) if 0 <= row < size and 0 <= column < size else None
+
+    def _beside(self, cell: Any) -> list[Any]:
+        return [self._cell(cell[0] + down, cell[1] + right) for down, right in ((0, 1), (1, 0), (0, -1), (-1, 0))]
+
+    def _free(self, cells: list[Any]) -> list[Any]:
+        return [cell for cell in cells if cell is not None and cell not in self.predators + self.prey]
+
+    def step(self, actions: Any) -> tuple[float, bool]:
+        for i in self._in_random_order(self.orders[0]):
+            if self.predators[i] is not None and actions[i] < self.STAY:
+                self.predators[i] = next(
+                    iter(self._free([self._beside(self.predators[i])[actions[i]]])), self.predators[i]
+                )
+        reward = 0.0
+        for j in self._in_random_order(self.orders[1]):
+            if self.prey[j] is None:
+                continue
+            beside = self._beside(self.prey[j])
+            catching = [
+                i for i, cell in enumerate(self.predators) if cell and cell in beside and actions[i] == self.CATCH
+            ]
+            if len(catching) >= self.p.capture_size:
+                reward += self.p.capture_reward
+                self.prey[j] = None
+                for i in catching:
+                    self.predators[i] = None
+                continue
+            if catching:
+                reward += self.p.penalty
+            if free := self._free(beside):
+                self.prey[j] = free[self.rng.integer(len(free))]
+        return reward, not any(self.prey) or not any(self.predators)
+
+    def _features(self, cells: list[Any]) -> list[float]:
+        return [
+            float(cell in group) for cell in cells for group in (set(self.predators) - {None}, set(self.prey) - {None})
+        ]
+
+    def obs(self) -> np.ndarray:
+        span = range(-self.p.sight, self.p.sight + 1)
+        windows = []
+        for predator in self.predators:
+            row, column = predator or (None, None)
+            cells = [predator and self._cell(row + down, column + right) for down in span for right in span]
+            windows.append([*self._features(cells), float(predator is None)])
+        return np.array(windows, np.float32)
+
+    def state(self) -> np.ndarray:
+        return np.array(self._features([divmod(k, self.p.size) for k in range(self.p.size**2)]), np.float32)
+
+    def mask(self) -> np.ndarray:
+        rows = []
+        for predator in self.predators:
+            beside = self._beside(predator) if predator else [None] * 4
+            moves = [cell is not None for cell in beside]
+            rows.append([*moves, True, any(cell is not None and cell in self.prey for cell in beside)])
+        return np.array(rows, np.int8)
+
+
+class Spread:
+    """Positions, velocities and landmarks are [N, 2]."""
+
+    def __init__(self, params: Any, seed: int) -> None:
+        self.p, self.rng = params, SplitMix64(seed)
+
+    def reset(self) -> None:
+        drawn = [self.rng.uniform(-1, 1) for _ in range(4 * self.p.n_agents)]
+        self.position, self.landmark = np.array(drawn).reshape(2, -1, 2)
+        self.velocity = np.zeros_like(self.position)
+
+    @staticmethod
+    def distance(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+        """From each of a to each of b."""
+        return np.sqrt(((a[:, None] - b) ** 2).sum(axis=2))
+
+    def step(self, actions: Any) -> tuple[float, bool]:
+        force = 5.0 * np.array([(0, 0), (-1, 0), (1, 0), (0, -1), (0, 1)])[np.asarray(actions)]
+        apart = self.distance(self.position, self.position)
+        for i, j in itertools.combinations(range(self.p.n_agents), 2):
+            if apart[i, j] > 0:
+                depth = 1e-3 * np.logaddexp(0, (0.3 - apart[i, j]) / 1e-3)
+                push = 100 * (self.position[i] - self.position[j]) / apart[i, j] * depth
+                force[i] += push
+                force[j] -= push
+        self.position = self.position + 0.1 * self.velocity
+        self.velocity = 0.75 * self.velocity + 0.1 * force
+        together = -sum(self.distance(self.landmark, self.position).min(axis=1))
+        collisions = (self.distance(self.position, self.position) < 0.3).sum(axis=1) - 1
+        self.rewards = (1 - self.p.local_ratio) * together - self.p.local_ratio * collisions
+        mean = self.p.reward_mode == "team_mean"
+        return float(self.rewards.mean() if mean else self.rewards.sum()), False
+
+    def obs(self) -> np.ndarray:
+        rows = []
+        for i, here in enumerate(self.position):
+            landmarks, others = self.landmark - here, np.delete(self.position, i, axis=0) - here
+            seen = [(relative**2).sum(axis=1) <= self.p.sight**2 for relative in (landmarks, others)]
+            row = [
+                self.velocity[i],
+                here,
+                landmarks * seen[0][:, None],
+                others * seen[1][:, None],
+                np.zeros_like(others),
+            ]
+            rows.append(np.concatenate([part.ravel() for part in (row if self.p.sight == np.inf else row + seen)]))
+        return np.array(rows, np.float32)
+
+    def state(self) -> np.ndarray:
+        return np.concatenate([self.position, self.velocity, self.landmark], axis=None).astype(np.float32)
+
+    def mask(self) -> np.ndarray:
+        return np.ones((self.p.n_agents, 5), np.int8)
+
+
+TWINS: dict[str, Any] = {"matrix_game_v1": MatrixGame, "predator_prey_v1": PredatorPrey, "spread_v1": Spread}
