@@ -72,7 +72,7 @@ from coopgym.envs.rendering import (
     agent_colour,
     signed,
 )
-from coopgym.envs.rng import STEP, mix
+from coopgym.envs.rng import integer
 
 ACTIONS = ("right", "down", "left", "up", "stay", "catch")
 STAY, CATCH = 4, 5
@@ -116,7 +116,7 @@ class State(NamedTuple):
     prey: np.ndarray  # [E, n_prey] int16, likewise
     predator_order: np.ndarray  # [E, N] int16, in which the predators acted last
     prey_order: np.ndarray  # [E, n_prey] int16
-    board: np.ndarray  # [E, (size + 2 sight)**2 * 2] float32: the painted board with a margin of `sight`
+    board: np.ndarray  # [E, (size + 2 sight)**2 * 2] int8: the painted board with a margin of `sight`
     tried_in: np.ndarray  # [E, n_prey] int16, the cell in which predators last tried to catch each prey
     tried_at: np.ndarray  # [E, n_prey] int32, at which step of the episode that was; 0 before
     frozen_in: np.ndarray  # [E, N] int16, the cell in which a frozen predator stood last
@@ -125,24 +125,15 @@ class State(NamedTuple):
 # The draws from an instance's stream, in order. Reset: for each predator, then each prey, a cell, and again while it is
 # taken. Step: for each place in the predators' order, who comes next; then for each place in the prey's order, who
 # comes next and, where it is free to move, which way. The frozen and the captured keep their places in the orders.
-#
-# To hand an array to another kernel costs two atomic operations, so the draws here are made from a copy of the stream's
-# word, and the kernels that run in each step call none that takes an array.
-
-
-@kernel
-def _below(word, n):
-    """A whole number in [0, n), as `coopgym.envs.rng.integer` draws it once the stream is at this word."""
-    return np.int64(mix(word) % np.uint64(n))
 
 
 @kernel
 def _place(s, e, actor, k, content):
-    """Puts actor k on a free cell. actor: [E, actors]."""
-    cell = s.grid.shape[1] - 1
+    """Puts actor k on a free cell. actor: [E, actors], their cells."""
+    off = s.grid.shape[1] - 1
+    cell = off
     while s.grid[e, cell] != EMPTY:
-        s.rng[e] += STEP
-        cell = _below(s.rng[e], s.grid.shape[1] - 1)
+        cell = integer(s.rng, e, off)
     s.grid[e, cell] = content
     actor[e, k] = cell
 
@@ -166,126 +157,145 @@ def reset(p, s, e):
 
 @kernel
 def step(p, s, e, action):
-    grid, predator, prey, beside = s.grid, s.predator, s.prey, p.beside
-    off = grid.shape[1] - 1
-    word = s.rng[e]
-    order, n = s.predator_order, predator.shape[1]
-    for place in range(n):  # the predators move, in the order of Fisher and Yates's shuffle
-        word += STEP
-        drawn = place + _below(word, n - place)
-        i = order[e, drawn]
-        order[e, drawn] = order[e, place]
-        order[e, place] = i
+    off = s.grid.shape[1] - 1
+    for place in range(s.predator.shape[1]):
+        i = _next_in_order(s.predator_order, s.rng, e, place)
         if action[i] < STAY:
-            target = beside[predator[e, i], action[i]]
-            if grid[e, target] == EMPTY:
-                grid[e, predator[e, i]] = EMPTY
-                grid[e, target] = i
-                predator[e, i] = target
-    reward, roaming = 0.0, 0
-    order, n = s.prey_order, prey.shape[1]
-    for place in range(n):  # the prey are captured or move
-        word += STEP
-        drawn = place + _below(word, n - place)
-        j = order[e, drawn]
-        order[e, drawn] = order[e, place]
-        order[e, place] = j
-        cell = prey[e, j]
-        if cell == off:
-            continue
-        catching = free = 0
+            target = p.beside[s.predator[e, i], action[i]]
+            if s.grid[e, target] == EMPTY:
+                _move(s, e, s.predator, i, target)
+    reward = 0.0
+    for place in range(s.prey.shape[1]):
+        j = _next_in_order(s.prey_order, s.rng, e, place)
+        if s.prey[e, j] < off:
+            reward += _hunt(p, s, e, j, action)
+    return reward, _none_left(s.prey, e, off) or _none_left(s.predator, e, off)
+
+
+@kernel
+def _next_in_order(order, rng, e, place):
+    """One of order[e, place:], each with the same chance, moved to this place: a step of Fisher and Yates's shuffle."""
+    drawn = place + integer(rng, e, order.shape[1] - place)
+    order[e, place], order[e, drawn] = order[e, drawn], order[e, place]
+    return order[e, place]
+
+
+@kernel
+def _move(s, e, actor, k, target):
+    """Takes an actor, and what stands for it on the grid, to another cell."""
+    s.grid[e, target] = s.grid[e, actor[e, k]]
+    s.grid[e, actor[e, k]] = EMPTY
+    actor[e, k] = target
+
+
+@kernel
+def _remove(s, e, actor, k):
+    """Takes an actor off the board."""
+    s.grid[e, actor[e, k]] = EMPTY
+    actor[e, k] = s.grid.shape[1] - 1
+
+
+@kernel
+def _none_left(actor, e, off):
+    """Whether all actors are off the board."""
+    left = 0
+    for k in range(actor.shape[1]):
+        left += actor[e, k] < off
+    return left == 0
+
+
+@kernel
+def _hunt(p, s, e, j, action):
+    """Captures prey j, or lets it move. Returns the reward."""
+    catching = free = 0
+    for move in range(4):
+        there = s.grid[e, p.beside[s.prey[e, j], move]]
+        free += there == EMPTY
+        catching += there >= 0 and action[there] == CATCH
+    if catching > 0:
+        s.tried_in[e, j] = s.prey[e, j]
+        s.tried_at[e, j] = s.t[e] + 1
+    if catching >= p.capture_size:
         for move in range(4):
-            there = grid[e, beside[cell, move]]
-            free += there == EMPTY
-            catching += there >= 0 and action[there] == CATCH
-        if catching > 0:
-            s.tried_in[e, j] = cell
-            s.tried_at[e, j] = s.t[e] + 1
-        if catching >= p.capture_size:
-            reward += p.capture_reward
-            for move in range(4):
-                there = grid[e, beside[cell, move]]
-                if there >= 0 and action[there] == CATCH:
-                    s.frozen_in[e, there] = predator[e, there]
-                    grid[e, predator[e, there]] = EMPTY
-                    predator[e, there] = off
-            grid[e, cell] = EMPTY
-            prey[e, j] = off
-            continue
-        roaming += 1
-        if catching > 0:
-            reward += p.penalty
-        if free > 0:
-            word += STEP
-            chosen = _below(word, free)  # of the free cells, in the order of the actions
-            for move in range(4):
-                target = beside[cell, move]
-                if grid[e, target] == EMPTY:
-                    if chosen == 0:
-                        grid[e, cell] = EMPTY
-                        grid[e, target] = PREY
-                        prey[e, j] = target
-                        break
-                    chosen -= 1
-    s.rng[e] = word
-    playing = 0
-    for i in range(predator.shape[1]):
-        playing += predator[e, i] < off
-    return reward, roaming == 0 or playing == 0
+            there = s.grid[e, p.beside[s.prey[e, j], move]]
+            if there >= 0 and action[there] == CATCH:
+                s.frozen_in[e, there] = s.predator[e, there]
+                _remove(s, e, s.predator, there)
+        _remove(s, e, s.prey, j)
+        return p.capture_reward
+    if free > 0:
+        _roam(p, s, e, j, integer(s.rng, e, free))
+    return p.penalty if catching > 0 else 0.0
+
+
+@kernel
+def _roam(p, s, e, j, chosen):
+    """Moves prey j to one of the free cells beside it, numbered from 0 in the order of the actions."""
+    for move in range(4):
+        target = p.beside[s.prey[e, j], move]
+        if s.grid[e, target] == EMPTY:
+            if chosen == 0:
+                _move(s, e, s.prey, j, target)
+                return
+            chosen -= 1
 
 
 @kernel
 def observe(p, s, e, obs):
-    predator, prey, board, marks, corner = s.predator, s.prey, s.board, p.marks, p.corner
-    off = marks.shape[0]
-    for feature in range(board.shape[1]):
-        board[e, feature] = 0.0
-    for i in range(predator.shape[1]):
-        if predator[e, i] < off:
-            for m in range(marks.shape[1]):
-                board[e, marks[predator[e, i], m]] = 1.0
-    for j in range(prey.shape[1]):
-        if prey[e, j] < off:
-            for m in range(marks.shape[1]):
-                board[e, marks[prey[e, j], m] + np.uint64(1)] = 1.0
-    width = np.uint64(p.board_width)
-    across = np.uint64(2 * p.window_side)  # unsigned, so that no index can count from the end and the copy is fast
+    _paint(p, s, e)
+    off = s.grid.shape[1] - 1
     frozen = obs.shape[1] - 1
-    for i in range(predator.shape[1]):
-        obs[i, frozen] = predator[e, i] == off
-        if predator[e, i] == off:
+    across = np.uint64(2 * p.window_side)  # unsigned, so that no index can count from the end and rows copy as a whole
+    for i in range(obs.shape[0]):
+        cell = s.predator[e, i]
+        obs[i, frozen] = cell == off
+        if cell == off:
             for feature in range(frozen):
                 obs[i, feature] = 0.0
-        else:
-            start, feature = corner[predator[e, i]], np.uint64(0)
-            for _ in range(p.window_side):
-                for k in range(across):
-                    obs[i, feature + k] = board[e, start + k]
-                feature += across
-                start += width
+            continue
+        start, feature = p.corner[cell], np.uint64(0)
+        for _ in range(p.window_side):
+            for k in range(across):
+                obs[i, feature + k] = s.board[e, start + k]
+            feature += across
+            start += np.uint64(p.board_width)
+
+
+@kernel
+def _paint(p, s, e):
+    """Paints the board with its margin, so that each row of a window is one run of features."""
+    off = s.grid.shape[1] - 1
+    for feature in range(s.board.shape[1]):
+        s.board[e, feature] = 0
+    for i in range(s.predator.shape[1]):
+        if s.predator[e, i] < off:
+            for k in range(p.marks.shape[1]):
+                s.board[e, p.marks[s.predator[e, i], k]] = 1
+    for j in range(s.prey.shape[1]):
+        if s.prey[e, j] < off:
+            for k in range(p.marks.shape[1]):
+                s.board[e, p.marks[s.prey[e, j], k] + np.uint64(1)] = 1
 
 
 @kernel
 def summarise(p, s, e, state):
-    predator, prey = s.predator, s.prey
     off = s.grid.shape[1] - 1
     for feature in range(state.shape[0]):
         state[feature] = 0.0
-    for i in range(predator.shape[1]):
-        if predator[e, i] < off:
-            state[2 * predator[e, i]] = 1.0
-    for j in range(prey.shape[1]):
-        if prey[e, j] < off:
-            state[2 * prey[e, j] + 1] = 1.0
+    for i in range(s.predator.shape[1]):
+        if s.predator[e, i] < off:
+            state[2 * s.predator[e, i]] = 1.0
+    for j in range(s.prey.shape[1]):
+        if s.prey[e, j] < off:
+            state[2 * s.prey[e, j] + 1] = 1.0
 
 
 @kernel
 def available(p, s, e, mask):
-    grid, predator, beside = s.grid, s.predator, p.beside
-    for i in range(predator.shape[1]):
+    for i in range(mask.shape[0]):
         prey_beside = False
         for move in range(4):
-            there = grid[e, beside[predator[e, i], move]]
+            there = s.grid[e, p.beside[s.predator[e, i], move]]
             mask[i, move] = there != OUTSIDE
             prey_beside |= there == PREY
         mask[i, STAY] = 1
@@ -381,7 +391,7 @@ class PredatorPrey(Environment):
             prey=np.full((num_envs, p.n_prey), off, np.int16),
             predator_order=np.zeros((num_envs, p.n_predators), np.int16),
             prey_order=np.zeros((num_envs, p.n_prey), np.int16),
-            board=np.zeros((num_envs, 2 * (p.size + 2 * p.sight) ** 2), np.float32),
+            board=np.zeros((num_envs, 2 * (p.size + 2 * p.sight) ** 2), np.int8),
             tried_in=np.full((num_envs, p.n_prey), off, np.int16),
             tried_at=np.zeros((num_envs, p.n_prey), np.int32),
             frozen_in=np.full((num_envs, p.n_predators), off, np.int16),
