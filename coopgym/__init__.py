@@ -1,9 +1,140 @@
-"""Fast, partially observable, cooperative multi-agent environments in Numba, with baselines in torch."""
+"""Fast, partially observable, cooperative multi-agent environments in Numba, with baselines in torch.
+
+    env = coopgym.make("predator_prey_v1", sight=3)  # a PettingZoo ParallelEnv
+    envs = coopgym.make_vec("predator_prey_v1", 64)  # a Gymnasium VectorEnv
+    print(coopgym.spec("predator_prey_v1"))  # parameters, presets, layouts
+
+Importing it makes the environments known to Gymnasium and PettingZoo, as coopgym/predator_prey-v1 and so on.
+"""
 
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 _HERE = Path(__file__).resolve().parent
 if not (_HERE / "envs").is_dir():  # a checkout: envs/, baselines/ and assets/ lie beside this folder
     __path__.append(str(_HERE.parent))
 
+from coopgym.envs import environment, ids, register  # noqa: E402
+from coopgym.envs.registries import announce  # noqa: E402
+from coopgym.extras import needing  # noqa: E402
+
+if TYPE_CHECKING:
+    from gymnasium.vector import AutoresetMode
+
+    from coopgym.baselines.policy import TrainedTeam
+    from coopgym.baselines.rollout import Evaluation
+    from coopgym.baselines.run import Run
+    from coopgym.envs.core import Autoreset, Environment, IllegalAction
+    from coopgym.envs.faces import RenderMode
+    from coopgym.envs.parallel import ParallelEnv
+    from coopgym.envs.specification import Spec
+    from coopgym.envs.vector import VectorEnv
+
 __version__ = "0.1.0"
+__all__ = [
+    "__version__",
+    "aec_env",
+    "environment",
+    "evaluate",
+    "ids",
+    "load_policy",
+    "make",
+    "make_vec",
+    "parallel_env",
+    "register",
+    "spec",
+    "train",
+]
+
+for _id in ids():
+    announce(_id)
+
+
+def make(
+    id: "str | Environment",
+    preset: str | None = None,
+    *,
+    render_mode: "RenderMode | None" = None,
+    illegal_action: "IllegalAction" = "noop",
+    show_sight: bool = False,
+    **params: Any,
+) -> "ParallelEnv":
+    """One game as a PettingZoo ParallelEnv.
+
+    id: one of `ids()`; preset and params: see `spec(id)`; render_mode: None, "human", "rgb_array" or "ansi";
+    illegal_action: "noop" or "raise"; show_sight: whether pictures show what the agents see.
+    Raises ValueError for an unknown id or preset and for values that make no playable game, TypeError for an unknown
+    parameter or a value of the wrong type.
+    """
+    from coopgym.envs.parallel import ParallelEnv
+
+    return ParallelEnv(
+        id, preset, render_mode=render_mode, illegal_action=illegal_action, show_sight=show_sight, **params
+    )
+
+
+parallel_env = make  # PettingZoo's name for it
+
+
+def aec_env(id: "str | Environment", preset: str | None = None, **options: Any) -> Any:
+    """The same game as a PettingZoo AECEnv, in which the agents act one after the other; options as in `make`."""
+    from coopgym.envs.parallel import aec_env
+
+    return aec_env(id, preset, **options)
+
+
+def make_vec(
+    id: "str | Environment",
+    num_envs: int = 1,
+    preset: str | None = None,
+    *,
+    autoreset_mode: "Autoreset | AutoresetMode" = "same_step",
+    copy: bool = True,
+    num_threads: int = 1,
+    render_mode: "RenderMode | None" = None,
+    illegal_action: "IllegalAction" = "noop",
+    show_sight: bool = False,
+    **params: Any,
+) -> "VectorEnv":
+    """num_envs games as one Gymnasium VectorEnv, with an axis for the agents.
+
+    autoreset_mode: "same_step", "next_step" or "disabled", or Gymnasium's AutoresetMode; copy: False returns the
+    engine's own arrays, which the next step overwrites; num_threads: worth it for thousands of games; the rest as in
+    `make`, without the render mode "human".
+    """
+    from coopgym.envs.vector import VectorEnv
+
+    return VectorEnv(
+        id,
+        num_envs,
+        preset,
+        autoreset_mode=autoreset_mode,
+        copy=copy,
+        num_threads=num_threads,
+        render_mode=render_mode,
+        illegal_action=illegal_action,
+        show_sight=show_sight,
+        **params,
+    )
+
+
+def spec(id: "str | Environment", preset: str | None = None, **params: Any) -> "Spec":
+    """All that is declared about a game: parameters, presets, agents, actions, layouts. It prints as tables."""
+    from coopgym.envs.specification import specification
+
+    return specification(environment(id, preset, **params))
+
+
+def load_policy(path: Any) -> "TrainedTeam":
+    """A trained team, from the folder of a run or from its file: `reset(num_envs)`, then `act(obs, action_mask)`."""
+    return needing("baselines", "coopgym.baselines.policy").load_policy(path)  # type: ignore[no-any-return]
+
+
+def evaluate(policy: Any, id: "str | Environment | None" = None, **options: Any) -> "Evaluation":
+    """Scores a policy: "random", a run's folder, or what acts; see `coopgym.baselines.rollout.evaluate`."""
+    return needing("baselines", "coopgym.baselines.rollout").evaluate(policy, id, **options)  # type: ignore[no-any-return]
+
+
+def train(algorithm: Any, env: "str | Environment", **options: Any) -> "Run":
+    """Trains a team and returns the run; see `coopgym.baselines.train.train`."""
+    return needing("baselines", "coopgym.baselines.train").train(algorithm, env, **options)  # type: ignore[no-any-return]

@@ -44,16 +44,43 @@ def family(id: str) -> "type[Environment]":
     return getattr(importlib.import_module(module), class_name)  # type: ignore[no-any-return]
 
 
-def environment(id: str, preset: str | None = None, **params: Any) -> "Environment":
-    """The declaration behind an id, with a preset and parameters: sizes, layouts and rules, without any episode."""
-    return family(id)(preset, **params)
+def environment(id: "str | Environment", preset: str | None = None, **params: Any) -> "Environment":
+    """The declaration behind an id, with a preset and parameters: sizes, layouts and rules, without any episode.
+
+    An environment itself, in place of an id, is taken with some parameters changed. PettingZoo's name for the
+    parameter `horizon`, `max_cycles`, will do too.
+    Raises ValueError for an unknown id or preset and for values that make no playable game, TypeError for an unknown
+    parameter or a value of the wrong type.
+    """
+    if "max_cycles" in params:
+        if "horizon" in params:
+            raise TypeError("horizon and max_cycles are two names of one parameter; give one of them")
+        params["horizon"] = params.pop("max_cycles")
+    if isinstance(id, str):
+        return family(id)(preset, **params)
+
+    from coopgym.envs.core import Environment
+
+    if not isinstance(id, Environment):
+        raise TypeError(f"an environment is {id!r}; it must be an id such as 'predator_prey_v1', or an Environment")
+    if preset is not None:
+        raise TypeError(f"preset is {preset!r}; an environment that is already made takes parameters only")
+    return id.with_params(**params) if params else id
 
 
 def register(environment: "type[Environment]") -> "type[Environment]":
-    """Adds a family of one's own under its `id`; usable as a decorator. Raises ValueError for an id that is taken."""
-    if environment.id in ENVIRONMENTS or _REGISTERED.get(environment.id, environment) is not environment:
+    """Adds a family of one's own under its `id`; usable as a decorator. Raises ValueError for an id that is taken.
+
+    A class may be defined again under the same name and id, as notebooks do, and then takes the place of the first.
+    """
+    from coopgym.envs.registries import announce
+
+    earlier = _REGISTERED.get(environment.id, environment)
+    name = (environment.__module__, environment.__qualname__)
+    if environment.id in ENVIRONMENTS or (earlier.__module__, earlier.__qualname__) != name:
         raise ValueError(f"the id {environment.id!r} is taken; choose another name or version")
     if not re.fullmatch(r"[a-z0-9_]+_v\d+", environment.id):
         raise ValueError(f"the id {environment.id!r} must be lower-case words and a version, such as 'my_game_v1'")
     _REGISTERED[environment.id] = environment
+    announce(environment.id)
     return environment

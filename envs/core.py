@@ -22,7 +22,7 @@ from coopgym.envs.parameters import checked, encoded, nearest
 from coopgym.envs.rng import SEED_LIMIT, begin_stream
 
 Autoreset = Literal["same_step", "next_step", "disabled"]
-SAME_STEP, NEXT_STEP, DISABLED = range(3)
+IllegalAction = Literal["noop", "raise"]
 
 
 class Kernels(NamedTuple):
@@ -200,7 +200,7 @@ class Step(NamedTuple):
     action_mask: np.ndarray  # [E, N, A] int8
     action: np.ndarray  # [E, N] int64, the last joint action, illegal actions replaced by the no-op
     reward: np.ndarray  # [E] float64, shared by the team
-    agent_reward: np.ndarray  # [E, N] float64: each agent's own where the family knows such rewards, or the team's
+    agent_reward: np.ndarray  # [E, N] float64, what each agent gets: its own with individual rewards, or the team's
     terminated: np.ndarray  # [E] bool: the rules ended the episode, so nothing follows
     truncated: np.ndarray  # [E] bool: the time limit ended it, so a value still follows
     ended: np.ndarray  # [E] bool: no episode is running; the row waits for its restart
@@ -261,7 +261,7 @@ def _advance(p, s, e, actions, noop, horizon, autoreset, out):
     if out.terminated[e] or out.truncated[e]:
         out.ended[e] = True
         note_end(e, out)  # type: ignore[name-defined]  # noqa: F821
-        if autoreset == 0:  # SAME_STEP
+        if autoreset == 0:  # same_step, the first of Autoreset
             begin(p, s, e, out)  # type: ignore[name-defined]  # noqa: F821
 
 
@@ -348,13 +348,13 @@ class Loops(NamedTuple):
 
 
 @functools.cache
-def loops(kernels: Kernels, own_rewards: bool) -> Loops:
-    """The compiled loops over these kernels. own_rewards: whether the family's arrays have `agent_reward`."""
+def loops(kernels: Kernels, individual_rewards: bool) -> Loops:
+    """The compiled loops over these kernels."""
     import numba
 
     names = {**kernels._asdict(), "borrowed": borrowed, "Game": Game}
     names |= {"first_wrong": _first_wrong, "note_end": _note_end}
-    names["note_rewards"] = _note_own_rewards if own_rewards else _note_team_reward
+    names["note_rewards"] = _note_own_rewards if individual_rewards else _note_team_reward
     names["show"] = bind(_show, names, forceinline=True)
     names["begin"] = bind(_begin, names)
     names["restart"] = bind(_restart, names)
@@ -395,15 +395,17 @@ class Batch:
         num_envs: int,
         seed: int | None = None,
         autoreset: Autoreset = "same_step",
-        illegal_action: Literal["noop", "raise"] = "noop",
+        illegal_action: IllegalAction = "noop",
         num_threads: int = 1,
     ) -> None:
         if num_envs < 1:
             raise ValueError(f"num_envs is {num_envs}; it must be 1 or more")
         if autoreset not in get_args(Autoreset):
             raise ValueError(f"autoreset is {autoreset!r}; it must be one of {', '.join(get_args(Autoreset))}")
-        if illegal_action not in ("noop", "raise"):
-            raise ValueError(f"illegal_action is {illegal_action!r}; it must be one of noop, raise")
+        if illegal_action not in get_args(IllegalAction):
+            raise ValueError(
+                f"illegal_action is {illegal_action!r}; it must be one of {', '.join(get_args(IllegalAction))}"
+            )
         if num_threads < 1:
             raise ValueError(f"num_threads is {num_threads}; it must be 1 or more")
         self.env, self.num_envs, self.horizon = env, num_envs, env.horizon
@@ -429,13 +431,14 @@ class Batch:
             final_action_mask=np.zeros(mask, np.int8),
         )
         self.started = False
+        self.seeds = np.zeros(num_envs, np.int64)  # [E], from which the rows' streams were last started
         self._compile()
         self.seed(fresh_seed() if seed is None else seed)
 
     def _compile(self) -> None:
         """Gets the machine code, from the cache where it is there."""
         every_row = np.ones(self.num_envs, np.bool_)
-        self._loops = loops(self.env.kernels, hasattr(self.arrays, "agent_reward"))
+        self._loops = loops(self.env.kernels, self.env.individual_rewards)
         self._game = self._loops.pack(self.params, self.arrays, self.out)
         self._reset = entry(self._loops.reset, self._game, every_row)
         step = self._loops.step if self.num_threads == 1 else self._loops.step_parallel
@@ -458,6 +461,7 @@ class Batch:
             checked_seed(first + self.num_envs - 1)
             seeds = first + np.arange(self.num_envs, dtype=np.int64)
         self._loops.seed(self.arrays.rng, seeds, rows)
+        self.seeds[rows] = seeds[rows]
 
     def reset(self, rows: np.ndarray | None = None) -> Step:
         """Starts new episodes in the marked rows ([E] bool, all by default)."""
@@ -481,12 +485,7 @@ class Batch:
         Raises ValueError for another shape or range, TypeError for another dtype, RuntimeError before the first reset
         and, under autoreset "disabled", for a row that has ended.
         """
-        actions = np.asarray(actions)
-        shape = (self.num_envs, self.env.n_agents)
-        if actions.shape != shape:
-            raise ValueError(f"actions have shape {actions.shape}; it must be {shape}: environments, agents")
-        if actions.dtype.kind not in "iu":
-            raise TypeError(f"actions have dtype {actions.dtype}; they must be whole numbers")
+        actions = whole_numbers(actions, (self.num_envs, self.env.n_agents), "environments, agents")
         if not self.started:
             raise RuntimeError("step was called before reset; call reset first")
         if self.autoreset == "disabled" and self.out.ended.any():
@@ -494,7 +493,7 @@ class Batch:
             raise RuntimeError(
                 f"the episodes of rows {rows} have ended; restart them with reset(options={{'reset_mask': ...}})"
             )
-        self.advance(np.ascontiguousarray(actions, np.int64))
+        self.advance(actions)
         return self.out
 
     def advance(self, actions: np.ndarray) -> None:
@@ -593,8 +592,19 @@ class Batch:
         state = dict(self.__getstate__())
         state["arrays"] = type(self.arrays)(*(array.copy() for array in self.arrays))
         state["out"] = type(self.out)(*(array.copy() for array in self.out))
+        state["seeds"] = self.seeds.copy()
         copy.__setstate__(state)
         return copy
+
+
+def whole_numbers(actions: Any, shape: tuple[int, ...], axes: str) -> np.ndarray:
+    """The actions as a contiguous int64 array; raises ValueError for another shape, TypeError for other contents."""
+    actions = np.asarray(actions)
+    if actions.shape != shape:
+        raise ValueError(f"actions have shape {actions.shape}; it must be {shape}: {axes}")
+    if actions.dtype.kind not in "iu":
+        raise TypeError(f"actions have dtype {actions.dtype}; they must be whole numbers")
+    return np.ascontiguousarray(actions, np.int64)
 
 
 def checked_seed(seed: Any) -> int:

@@ -118,7 +118,7 @@ def _checked_value(info: ParameterInfo, value: Any) -> Any:
     else:  # an array or None: the family checks its shape
         return value
     if not info.declared.low <= value <= info.declared.high:  # also catches nan
-        raise ValueError(f"{info.name} is {value}; it must be {info.range}{' ' * bool(info.declared.unit)}{info.declared.unit}")
+        raise ValueError(f"{info.name} is {value}; it must be {info.range} {info.declared.unit}".rstrip())
     return value
 
 

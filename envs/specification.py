@@ -1,0 +1,202 @@
+"""What is declared about a game, to be read, printed, or written as JSON: `coopgym.spec(id)`."""
+
+import json
+import math
+import sys
+import textwrap
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from coopgym.envs.core import Environment, Preset
+from coopgym.envs.faces import Part, parts
+from coopgym.envs.parameters import ParameterInfo, parameters_of
+
+WIDTH = 120  # of what is printed, characters
+
+
+@dataclass(frozen=True)
+class Spec:
+    """All that is declared about a game. It prints as tables; `to_dict` gives what JSON can hold."""
+
+    id: str
+    preset: str | None
+    docstring: str = field(repr=False)  # rules, actions, layouts, sources
+    parameters: dict[str, ParameterInfo] = field(repr=False)  # type, default, unit, range, meaning
+    values: dict[str, Any]  # what the parameters are in this game
+    presets: dict[str, Preset] = field(repr=False)  # parameters and where they were published
+    agents: tuple[str, ...]
+    action_names: tuple[str, ...]
+    observation_layout: tuple[Part, ...] = field(repr=False)  # of each agent's observation
+    state_layout: tuple[Part, ...] = field(repr=False)
+    return_definition: str
+    horizon: int  # steps after which an episode is truncated
+
+    @property
+    def n_agents(self) -> int:
+        return len(self.agents)
+
+    @property
+    def n_actions(self) -> int:
+        return len(self.action_names)
+
+    @property
+    def obs_size(self) -> int:
+        return self.observation_layout[-1].slice.stop
+
+    @property
+    def state_size(self) -> int:
+        return self.state_layout[-1].slice.stop
+
+    def to_dict(self) -> dict[str, Any]:
+        """The same, as JSON can hold it: infinite numbers are strings."""
+        return {
+            "id": self.id,
+            "preset": self.preset,
+            "docstring": self.docstring,
+            "parameters": {
+                name: {
+                    "type": info.type_name,
+                    "default": plain(info.default),
+                    "value": plain(self.values[name]),
+                    "unit": info.declared.unit,
+                    "range": info.range,
+                    "choices": list(info.choices),
+                    "meaning": info.declared.meaning,
+                }
+                for name, info in self.parameters.items()
+            },
+            "presets": {
+                name: {"params": plain(preset.params), "source": preset.source} for name, preset in self.presets.items()
+            },
+            "agents": list(self.agents),
+            "action_names": list(self.action_names),
+            "observation_layout": [_plain_part(part) for part in self.observation_layout],
+            "state_layout": [_plain_part(part) for part in self.state_layout],
+            "obs_size": self.obs_size,
+            "state_size": self.state_size,
+            "return_definition": self.return_definition,
+            "horizon": self.horizon,
+        }
+
+    def __str__(self) -> str:
+        title = self.docstring.split("\n", 1)[0]
+        facts = [
+            ("agents", f"{self.n_agents}: {_shortened(self.agents, 6)}"),
+            ("actions", f"{self.n_actions}: {_shortened(self.action_names, 12)}"),
+            ("observation", f"{self.obs_size} features for each agent"),
+            ("state", f"{self.state_size} features"),
+            ("horizon", f"{self.horizon} steps"),
+            ("return", self.return_definition),
+        ]
+        parameters = [
+            (
+                name,
+                _number(self.values[name]) + (" *" if not _equal(self.values[name], info.default) else ""),
+                info.range or {"Any": "table"}.get(info.type_name, info.type_name),
+                info.declared.unit,
+                info.declared.meaning,
+            )
+            for name, info in self.parameters.items()
+        ]
+        presets = [
+            (name, ", ".join(f"{key}={_number(value)}" for key, value in preset.params.items()), preset.source)
+            for name, preset in self.presets.items()
+        ]
+        preset = f", preset {self.preset}" if self.preset else ""
+        sections = [
+            f"{self.id}{preset}: {title}",
+            _table(None, facts),
+            _table(("parameter", "value", "range", "unit", "meaning"), parameters),
+            _table(("preset", "parameters", "source"), presets) if presets else "",
+            _table(("observation", "features", "bounds", "meaning"), map(_part_row, self.observation_layout)),
+            _table(("state", "features", "bounds", "meaning"), map(_part_row, self.state_layout)),
+        ]
+        if any(value.endswith(" *") for _, value, *_ in parameters):
+            sections[2] += "\n* not the default"
+        return "\n\n".join(section for section in sections if section)
+
+
+def specification(env: Environment) -> Spec:
+    """What an environment declares."""
+    return Spec(
+        id=env.id,
+        preset=env.preset,
+        docstring=textwrap.dedent(type(env).__doc__ or sys.modules[type(env).__module__].__doc__ or env.id).strip(),
+        parameters=parameters_of(env.Params),
+        values=env.params._asdict(),  # type: ignore[attr-defined]
+        presets=dict(env.presets),
+        agents=env.agents,
+        action_names=env.action_names,
+        observation_layout=parts(env.observation_layout),
+        state_layout=parts(env.state_layout),
+        return_definition=env.return_definition,
+        horizon=env.horizon,
+    )
+
+
+def plain(value: Any) -> Any:
+    """The value as JSON can hold it: arrays and tuples as lists, an infinite number as a string."""
+    if isinstance(value, dict):
+        return {str(key): plain(one) for key, one in value.items()}
+    if isinstance(value, np.ndarray | np.generic):
+        return plain(value.tolist())
+    if isinstance(value, list | tuple):
+        return [plain(one) for one in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    return value
+
+
+def _plain_part(part: Part) -> dict[str, Any]:
+    return {
+        "name": part.name,
+        "start": part.slice.start,
+        "stop": part.slice.stop,
+        "low": plain(part.low),
+        "high": plain(part.high),
+        "meaning": part.meaning,
+    }
+
+
+def _part_row(part: Part) -> tuple[str, str, str, str]:
+    first, last = part.slice.start, part.slice.stop - 1
+    place = str(first) if first == last else f"{first} to {last}"
+    return part.name, place, f"{part.low:g} to {part.high:g}", part.meaning
+
+
+def _number(value: Any) -> str:
+    """A parameter's value as it is printed."""
+    if isinstance(value, float):
+        return f"{value:g}"
+    return json.dumps(plain(value)) if isinstance(value, list | tuple | np.ndarray) else str(value)
+
+
+def _equal(a: Any, b: Any) -> bool:
+    return bool(plain(a) == plain(b))
+
+
+def _shortened(names: Sequence[str], most: int) -> str:
+    return ", ".join(names if len(names) <= most else [*names[: most - 1], "...", names[-1]])
+
+
+def _table(header: tuple[str, ...] | None, rows: Iterable[tuple[str, ...]]) -> str:
+    """Aligned columns; the last one is wrapped, and a wide one before it too, so that lines fit WIDTH."""
+    rows = list(rows)
+    everything = [header, *rows] if header else rows
+    columns = len(everything[0])
+    widths = [max(len(row[c]) for row in everything) for c in range(columns)]
+    most = max(12, WIDTH // (columns + 1))
+    widths = [min(width, 2 * most) if c == 1 else width for c, width in enumerate(widths)]
+    widths[-1] = max(20, min(widths[-1], WIDTH - sum(widths[:-1]) - 2 * (columns - 1)))
+    lines = []
+    for row in everything:
+        cells = [textwrap.wrap(text, width) or [""] for text, width in zip(row, widths, strict=True)]
+        for k in range(max(map(len, cells))):
+            line = [cell[k] if k < len(cell) else "" for cell in cells]
+            lines.append("  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)).rstrip())
+        if row is header:
+            lines.append("  ".join("-" * width for width in widths))
+    return "\n".join(lines)
