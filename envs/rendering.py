@@ -207,6 +207,10 @@ class Canvas:
         self._surface.blit(image, (round(across), round(down - 0.31 * size)))  # half-way up a capital
         return float(image.get_width() / (self.scale * FINE))
 
+    def width_of(self, words: str, height: float) -> float:
+        """How wide a text of this height would be, in units of the world."""
+        return float(self._font(self._font_size(height)).size(words)[0] / (self.scale * FINE))
+
     def cell(
         self,
         left: float,
@@ -244,7 +248,7 @@ class Canvas:
 
     def flag(self, x: float, y: float, words: str, height: float, colour: Colour) -> None:
         """A short notice at a place: what was just earned or lost there."""
-        half = 0.5 * self._font(self._font_size(height)).size(words)[0] / (self.scale * FINE) + 0.2 * height
+        half = 0.5 * self.width_of(words, height) + 0.2 * height
         edge = 2 / self.scale
         self.rectangle(
             x - half - edge, y - 0.5 * height - edge, x + half + edge, y + 0.5 * height + edge, PAPER, 1, 0, height

@@ -1,0 +1,153 @@
+"""Episodes as animated GIFs, written with Pillow: no display, no ffmpeg.
+
+All frames share one palette, and a frame stores only the pixels that have changed, which makes the files small.
+"""
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from coopgym.envs import environment
+from coopgym.envs.core import Batch, Environment
+from coopgym.envs.rendering import Renderer
+from coopgym.envs.teams import Policy, RandomTeam
+
+COLOURS = 127  # of a palette, besides UNCHANGED; more make larger files and no better ones
+UNCHANGED = 127  # stands in a frame for "as in the frame before"
+BINS = 1 << 15
+FASTEST = 50  # frames in a second; viewers slow down what asks for more
+LAST_FRAME = 1500  # how long it is shown before the animation starts again, milliseconds
+
+
+def record(
+    env: str | Environment,
+    path: str | os.PathLike[str],
+    policy: Policy | None = None,
+    *,
+    preset: str | None = None,
+    seed: int | None = None,
+    fps: float = 5,
+    show_sight: bool = False,
+    **params: Any,
+) -> float:
+    """Plays one episode and writes it as an animated GIF; returns the team's return.
+
+    env: an id, with preset and parameters, or an Environment; policy: who plays, random legal actions by default.
+    Raises as `environment` and `save_gif` do, and ImportError without pygame or Pillow.
+    """
+    if isinstance(env, str):
+        env = environment(env, preset, **params)
+    elif preset is not None or params:
+        raise TypeError("preset and parameters go with an id; an Environment has its own")
+    checked_path(path, fps)
+    renderer, batch = Renderer(env, show_sight=show_sight), Batch(env, 1, seed, autoreset="disabled")
+    policy = RandomTeam(seed) if policy is None else policy
+    policy.reset(1)
+    step = batch.reset()
+    frames = [renderer.render(batch.scene())]
+    while not step.ended[0]:
+        step = batch.step(np.asarray(policy.act(step.obs, step.action_mask)))
+        frames.append(renderer.render(batch.scene()))
+    save_gif([frame for frame in frames if frame is not None], path, fps)
+    return float(step.team_return[0])
+
+
+def save_gif(frames: Iterable[np.ndarray], path: str | os.PathLike[str], fps: float = 5) -> None:
+    """Writes frames, each [H, W, 3] uint8 and all of one size, as an animated GIF that shows fps of them in a second.
+
+    The file appears when it is complete. Raises ValueError for a name that does not end in .gif, for no frames, for
+    frames of another kind and for an fps that no GIF can have, FileNotFoundError for a folder that is not there, and
+    ImportError without Pillow.
+    """
+    try:
+        from PIL import Image
+    except ImportError:
+        raise ImportError('a GIF needs Pillow; install it with: pip install "coopgym[render]"') from None
+    path = checked_path(path, fps)
+    changes = _changes(frames)
+    palette, nearest = _palette(changes)
+    images = []
+    for where, bins in changes.frames:
+        pixels = np.full(changes.size, UNCHANGED, np.uint8)
+        pixels.ravel()[where] = nearest[bins]
+        images.append(Image.fromarray(pixels))
+        images[-1].putpalette(palette.tobytes())
+    durations = [round(1000 / fps)] * (len(images) - 1) + [LAST_FRAME]
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        images[0].save(
+            temporary,
+            "GIF",
+            save_all=True,
+            append_images=images[1:],
+            duration=durations,
+            loop=0,
+            optimize=False,
+            transparency=UNCHANGED,
+            disposal=1,  # a frame stays while the next is laid over it
+        )
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def checked_path(path: str | os.PathLike[str], fps: float) -> Path:
+    """The path of a GIF that can be written; raises as `save_gif` does."""
+    path = Path(path)
+    if path.suffix.lower() != ".gif":
+        raise ValueError(f"the file is {path.name!r}; its name must end in .gif")
+    if not path.parent.is_dir():
+        raise FileNotFoundError(f"there is no folder {str(path.parent)!r}; make it first")
+    if not 0 < fps <= FASTEST:
+        raise ValueError(f"fps is {fps}; it must be more than 0 and at most {FASTEST}")
+    return path
+
+
+class _Changes(NamedTuple):
+    """What an animation consists of. A pixel's bin is its colour, coarsely: five bits of red, of green and of blue."""
+
+    size: tuple[int, int]  # height and width
+    frames: list[tuple[np.ndarray, np.ndarray]]  # of each, which pixels are new and their bins
+    count: np.ndarray  # [BINS], new pixels in each bin
+    total: np.ndarray  # [BINS, 3], the sum of their colours
+
+
+def _changes(frames: Iterable[np.ndarray]) -> _Changes:
+    """What is new in each frame. Raises ValueError for frames that make no animation."""
+    found: list[tuple[np.ndarray, np.ndarray]] = []
+    shape, before = None, None
+    count, total = np.zeros(BINS), np.zeros((BINS, 3))
+    for frame in frames:
+        frame = np.asarray(frame)
+        if frame.dtype != np.uint8 or frame.ndim != 3 or frame.shape[2] != 3:
+            raise ValueError(f"a frame has shape {frame.shape} and dtype {frame.dtype}; it must be (H, W, 3) uint8")
+        if shape is not None and frame.shape != shape:
+            raise ValueError(f"a frame has shape {frame.shape}; the first has {shape}, and all must agree")
+        shape = frame.shape
+        red, green, blue = (frame[:, :, k].ravel().astype(np.uint16) >> 3 for k in range(3))
+        bins = red << 10 | green << 5 | blue
+        where = np.arange(bins.size) if before is None else np.flatnonzero(bins != before)
+        before, new = bins, bins[where]
+        found.append((where, new))
+        count += np.bincount(new, minlength=BINS)
+        for k in range(3):
+            total[:, k] += np.bincount(new, frame[:, :, k].ravel()[where], BINS)
+    if shape is None:
+        raise ValueError("there are no frames; a GIF needs at least one")
+    return _Changes(shape[:2], found, count, total)
+
+
+def _palette(changes: _Changes) -> tuple[np.ndarray, np.ndarray]:
+    """The mean colours of the fullest bins, [colours, 3] uint8, and for each bin the index of the nearest, [BINS]."""
+    used = np.flatnonzero(changes.count)
+    means = changes.total[used] / changes.count[used, None]
+    palette = means[np.argsort(-changes.count[used], kind="stable")[:COLOURS]].round()
+    distance, index = np.full(len(used), np.inf), np.zeros(BINS, np.uint8)
+    for k, colour in enumerate(palette):
+        to_this = np.square(means - colour).sum(axis=1)
+        closer = to_this < distance
+        distance[closer], index[used[closer]] = to_this[closer], k
+    return palette.astype(np.uint8), index
