@@ -1,6 +1,5 @@
 """The baseline algorithms, by name. A new algorithm is one file and one line here."""
 
-import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -15,10 +14,11 @@ ALGORITHMS: dict[str, str] = {  # name -> module:class, imported when first used
 
 
 def algorithm(name: str) -> "type[Learner]":
-    """The learner behind a name. Raises ValueError, with the nearest names, where there is none."""
+    """The learner behind a name. Raises ValueError, with the nearest names, for another; ImportError without torch."""
     from coopgym.envs.parameters import nearest
+    from coopgym.extras import needing
 
     if name not in ALGORITHMS:
         raise ValueError(f"no algorithm {name!r}; {nearest(name, ALGORITHMS)}")
     module, class_name = ALGORITHMS[name].split(":")
-    return getattr(importlib.import_module(module), class_name)  # type: ignore[no-any-return]
+    return getattr(needing("baselines", module), class_name)  # type: ignore[no-any-return]

@@ -1,0 +1,333 @@
+"""The command line: what `coopgym COMMAND` does.
+
+Whatever a user can do wrong is answered by one sentence on the standard error stream and the exit code 2; with
+COOPGYM_TRACEBACK=1 in the environment, by the traceback that a report of a bug needs.
+
+Torch, pygame and matplotlib are imported by the commands that use them, and no sooner.
+"""
+
+import ast
+import importlib.util
+import json
+import os
+import sys
+import textwrap
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Annotated, Any, NamedTuple
+
+import tyro
+
+import coopgym
+from coopgym.baselines import ALGORITHMS, algorithm
+from coopgym.envs import environment, family, ids
+from coopgym.envs.parameters import nearest
+from coopgym.extras import needing
+from coopgym.options import WIDTH, Line, environment_options, parsed_line, parsed_options, with_options
+
+EPISODE = Path("episode.gif")
+PresetName = Annotated[str | None, tyro.conf.arg(metavar="NAME")]
+RunFolder = Annotated[str | None, tyro.conf.arg(metavar="RUN")]
+NewFolder = Annotated[Path | None, tyro.conf.arg(metavar="DIR")]
+
+
+@dataclass(frozen=True)
+class Options:
+    """Of commands that are complete in their words."""
+
+
+@dataclass(frozen=True)
+class EnvironmentOptions(Options):
+    preset: PresetName = None
+    """Parameters by name; `coopgym list` shows the names."""
+
+
+@dataclass(frozen=True)
+class PlayOptions(EnvironmentOptions):
+    policy: RunFolder = None
+    """Folder of a run whose team plays the other agents; without it they act at random."""
+    seed: int | None = None
+    """Names the first game; without it, every call has other games."""
+
+
+@dataclass(frozen=True)
+class RecordOptions(EnvironmentOptions):
+    policy: RunFolder = None
+    """Folder of a run whose team plays; without it the agents act at random."""
+    out: Path = EPISODE
+    """The animation to write, a GIF."""
+    seed: int = 0
+    """Names the game."""
+    show_sight: bool = False
+    """Whether to draw what each agent sees."""
+
+
+@dataclass(frozen=True)
+class TrainOptions(EnvironmentOptions):
+    out: NewFolder = None
+    """The run's folder; without it runs/ALGORITHM-ID-seedN, with a number added where that is taken."""
+
+
+@dataclass(frozen=True)
+class EvaluateOptions(EnvironmentOptions):
+    episodes: int = 320
+    """Episodes to play."""
+    seed: int = 0
+    """Names the first game; those that follow have seed + 1, seed + 2, ..., whatever the policy."""
+    json: bool = False
+    """Whether to print JSON, which holds the return of every episode."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs a command line, by default that of the process, and returns its exit code."""
+    arguments = sys.argv[1:] if arguments is None else list(arguments)
+    try:
+        run(arguments)
+        sys.stdout.flush()
+    except SystemExit as stop:  # after the help
+        return int(stop.code or 0)
+    except KeyboardInterrupt:
+        print("\ncoopgym: stopped; what was written before stays as it is", file=sys.stderr)
+        return 130
+    except BrokenPipeError:  # whoever read the output has had enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except (ValueError, TypeError, ImportError, OSError, RuntimeError) as error:
+        if os.environ.get("COOPGYM_TRACEBACK") or _rose_in_own_file(error, arguments):
+            raise
+        print(f"coopgym: {_sentence(error)}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def run(arguments: Sequence[str]) -> None:
+    """Runs a command line. Raises ValueError, TypeError, ImportError or OSError where it cannot be done."""
+    if not arguments or arguments[0] in ("-h", "--help"):
+        print(_overview())
+    elif arguments[0] == "--version":
+        print(f"coopgym {coopgym.__version__}")
+    elif arguments[0] not in COMMANDS:
+        raise ValueError(f"no command {arguments[0]!r}; {nearest(arguments[0], COMMANDS)}")
+    else:
+        name, *rest = arguments
+        command = COMMANDS[name]
+        flags = {field.name for field in fields(command.options) if field.type is bool}
+        command.run(parsed_line(name, command.usage, command.example, flags, rest))
+
+
+def _overview() -> str:
+    usages = {f"coopgym {name} {command.usage}": command.summary for name, command in COMMANDS.items()}
+    width = max(map(len, usages))
+    return "\n".join(
+        [
+            "Cooperative multi-agent environments, and teams that learn in them.",
+            "",
+            *(f"  {usage:{width}}  {summary}" for usage, summary in usages.items()),
+            "",
+            "coopgym COMMAND --help lists the options of a command; with ALGORITHM and ID in it, theirs too.",
+            "coopgym --version names the version.",
+        ]
+    )
+
+
+def _sentence(error: Exception) -> str:
+    """What an error says, in one line."""
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.strerror}: {error.filename}; choose another place"
+    return " ".join(str(error).split())
+
+
+def _rose_in_own_file(error: Exception, arguments: Sequence[str]) -> bool:
+    """Whether the error comes from an algorithm's file that the line names: its author needs the traceback."""
+    files = {str(Path(word).resolve()) for word in arguments if word.endswith(".py")}
+    trace = error.__traceback__
+    while trace is not None and trace.tb_frame.f_code.co_filename not in files:
+        trace = trace.tb_next
+    return trace is not None
+
+
+def _options(line: Line, env: Any = None, **parts: Any) -> Any:
+    """The line's options: the command's own, those of other dataclasses, and an environment's parameters."""
+    command = COMMANDS[line.name]
+    description = [f"{command.summary}. Example: coopgym {command.example}."]
+    if "ALGORITHM" in line.missing:
+        description += [f"ALGORITHM is one of {', '.join(ALGORITHMS)}, or a Python file with one of your own."]
+    if "ID" in line.missing:
+        description += [f"ID is one of {', '.join(ids())}; with it before --help, its parameters are listed too."]
+    if env is not None:
+        parts["env"] = environment_options(env)
+    return parsed_options(line, " ".join(description), options=command.options(), **parts)
+
+
+def _environment_of(line: Line, team: Any = None) -> Any:
+    """The environment that the line's last word and its preset name; None where the word is missing.
+
+    Without a preset, it is the one that the team was trained on, where that is of the same family.
+    """
+    if line.missing:
+        return None
+    id, preset = line.words[-1], line.options.get("preset")
+    if team is not None and preset is None and family(id) is type(team.environment):
+        return team.environment
+    return environment(id, preset)
+
+
+# The commands.
+
+
+def _list(line: Line) -> None:
+    _options(line)
+    print("Environments and their presets; coopgym info ID tells more\n")
+    for id in ids():
+        print(f"{id}: {_first_line(coopgym.spec(id).docstring)}")
+        print(textwrap.fill(", ".join(family(id).presets), WIDTH, initial_indent="    ", subsequent_indent="    "))
+    print("\nAlgorithms; coopgym train ALGORITHM ID --help tells more\n")
+    for name, place in ALGORITHMS.items():
+        docstring, paper = _read(*place.split(":"))
+        print(f"{name}: {_first_line(docstring)}\n    {paper}")
+
+
+def _first_line(docstring: str) -> str:
+    return docstring.split("\n", 1)[0]
+
+
+def _read(module: str, class_name: str) -> tuple[str, str]:
+    """An algorithm's docstring and paper, without the seconds that an import of torch takes."""
+    spec = importlib.util.find_spec(module)
+    assert spec is not None and spec.origin is not None
+    tree = ast.parse(Path(spec.origin).read_text(encoding="utf-8"))
+    [learner] = (node for node in tree.body if isinstance(node, ast.ClassDef) and node.name == class_name)
+    values = {ast.unparse(node.targets[0]): node.value for node in learner.body if isinstance(node, ast.Assign)}
+    return ast.get_docstring(tree) or "", ast.literal_eval(values["paper"])
+
+
+def _info(line: Line) -> None:
+    env = _environment_of(line)
+    spec = coopgym.spec(with_options(env, _options(line, env).env))
+    print(f"{spec.docstring}\n\n{spec}")
+
+
+def _play(line: Line) -> None:
+    env, team, options = _game(line)
+
+    from coopgym.envs.play import play
+
+    play(env, team, seed=options.seed)
+
+
+def _record(line: Line) -> None:
+    env, team, options = _game(line)
+
+    from coopgym.envs.recording import record
+
+    team_return = record(env, options.out, team, seed=options.seed, show_sight=options.show_sight)
+    print(f"{options.out} shows an episode of {env!r}, seed {options.seed}: team return {team_return:.2f}")
+
+
+def _game(line: Line) -> tuple[Any, Any, Any]:
+    """The environment, the trained team that --policy names (None without it) and the command's own options."""
+    folder = line.options.get("policy")
+    team = coopgym.load_policy(folder) if folder is not None else None
+    env = _environment_of(line, team)
+    parsed = _options(line, env)
+    env = with_options(env, parsed.env)
+    if team is not None:
+        team.check_fits(env)
+    return env, team, parsed.options
+
+
+def _train(line: Line) -> None:
+    env = _environment_of(line)
+    learner: Any = _learner(line.words[0]) if line.words else None
+    training = needing("baselines", "coopgym.baselines.train")
+    config = learner.Config() if learner else training.Config()
+    parsed = _options(line, env, settings=training.Settings(), config=config)
+    env = with_options(env, parsed.env)
+    out = parsed.options.out or _free_folder(f"{learner.name}-{env.id}-seed{parsed.settings.seed}")
+    trained = training.train(learner, env, parsed.config, parsed.settings, out, progress=True)
+    last = trained.rows[-1]
+    print(f"greedy team return {last['mean_team_return']:.2f} after {last['env_steps']} steps")
+    print(f"{out} holds the run; to score it on other games: coopgym evaluate {out}")
+
+
+def _learner(name: str) -> Any:
+    """The learner of this name, or the one that a Python file holds."""
+    if not name.endswith(".py"):
+        return algorithm(name)
+    if not Path(name).is_file():
+        raise FileNotFoundError(f"there is no file {name}; give a Python file, or one of {', '.join(ALGORITHMS)}")
+    learner_class = needing("baselines", "coopgym.baselines.learner").Learner
+    spec = importlib.util.spec_from_file_location(f"own_{Path(name).stem}", Path(name).resolve())
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # where dataclasses and the help look for it
+    spec.loader.exec_module(module)
+    classes = [value for value in vars(module).values() if isinstance(value, type)]
+    own = [one for one in classes if one.__module__ == module.__name__ and issubclass(one, learner_class)]
+    if len(own) != 1:
+        raise ValueError(f"{name} defines {len(own)} subclasses of coopgym.baselines.learner.Learner; define one")
+    return own[0]
+
+
+def _free_folder(name: str) -> Path:
+    """runs/name, or the first of runs/name-2, runs/name-3, ... that does not exist."""
+    folder, number = Path("runs", name), 2
+    while folder.exists():
+        folder, number = Path("runs", f"{name}-{number}"), number + 1
+    return folder
+
+
+def _evaluate(line: Line) -> None:
+    name, id = (*line.words, None, None)[:2]
+    team = None if name in (None, "random") else coopgym.load_policy(name)
+    if id is None and team is None and not line.help:
+        raise ValueError("a random team needs an ID, such as: coopgym evaluate random predator_prey_v1")
+    env: Any = team.environment if team is not None else None
+    if id is not None or (env is not None and "preset" in line.options):
+        env = environment(id or env.id, line.options.get("preset"))
+    parsed = _options(line, env)
+    options, env = parsed.options, with_options(env, parsed.env)
+    score = coopgym.evaluate("random" if team is None else team, env, episodes=options.episodes, seed=options.seed)
+    if options.json:
+        print(json.dumps({"policy": name, **score.to_dict()}))
+        return
+    print(f"{name} on {env!r}, seeds {options.seed} to {options.seed + options.episodes - 1}")
+    print(f"mean team return {score}, standard deviation {score.std:.2f}, {score.lengths.mean():.1f} steps an episode")
+    print(f"return: {env.return_definition}")
+
+
+def _demo(line: Line) -> None:
+    _options(line)
+    for module in ("pygame", "PIL.Image"):  # now rather than after the training
+        needing("render", module)
+    needing("baselines", "coopgym.baselines.demo").demo()
+
+
+class Command(NamedTuple):
+    usage: str  # the words it takes
+    example: str
+    summary: str
+    options: type[Options]
+    run: Callable[[Line], None]
+
+
+COMMANDS = {
+    "list": Command("", "list", "Lists environments with their presets, and algorithms", Options, _list),
+    "info": Command(
+        "ID", "info spread_v1", "Shows the rules, parameters and layouts of an environment", EnvironmentOptions, _info
+    ),
+    "play": Command("ID", "play spread_v1", "Lets the keyboard drive one agent", PlayOptions, _play),
+    "record": Command(
+        "ID", "record spread_v1 --out episode.gif", "Writes an episode as an animation", RecordOptions, _record
+    ),
+    "train": Command(
+        "ALGORITHM ID", "train qmix predator_prey_v1", "Trains a team and keeps the run", TrainOptions, _train
+    ),
+    "evaluate": Command(
+        "RUN|random [ID]", "evaluate runs/demo", "Scores a trained or a random team", EvaluateOptions, _evaluate
+    ),
+    "demo": Command("", "demo", "Trains QMIX on predator_prey_v1 and shows what it learnt", Options, _demo),
+}
+
+if __name__ == "__main__":
+    sys.exit(main())
