@@ -376,7 +376,7 @@ class MatrixGame(Environment):
 
         most, longest = (
             np.abs(self.payoff).max() or 1.0,
-            max(len(number(x)) for x in payoff[np.ix_(rows, columns)].flat),
+            max(len(number(x)) for x in payoff[np.ix_(rows, columns)].ravel().tolist()),
         )
         size = min(28, 0.45 * height, 1.9 * width / longest)
         for a, b in itertools.product(rows, columns):

@@ -30,7 +30,7 @@ Key = tuple[str, str, Colour]  # its name, what it does, and the colour to say i
 
 
 def play(
-    id: str,
+    env: str | Environment,
     policy: Policy | None = None,
     *,
     preset: str | None = None,
@@ -43,12 +43,13 @@ def play(
 ) -> None:
     """Opens a window and plays until it is closed; the keys are explained in it.
 
-    policy: who plays the other agents, random legal actions by default; agent: who is driven first; real_time: whether
-    the game goes on by itself, fps steps a second, or waits for a key (by default as suits the game).
+    env, preset, params: what `coopgym.environment` takes; policy: who plays the other agents, random legal actions by
+    default; agent: who is driven first; real_time: whether the game goes on by itself, fps steps a second, or waits for
+    a key, by default as suits the game.
     Raises as `environment` does, ValueError for an agent that is not there, ImportError without pygame, and
     RuntimeError without a screen.
     """
-    game = Game(environment(id, preset, **params), policy, seed, agent, real_time, fps, show_sight)
+    game = Game(environment(env, preset, **params), policy, seed, agent, real_time, fps, show_sight)
     try:
         while game.turn():
             pass

@@ -402,14 +402,15 @@ class PredatorPrey(Environment):
         """The board after the step; whoever the step took off it is a ghost where it stood last."""
         p, prey, predator = self.params, scene.arrays.prey[scene.e], scene.arrays.predator[scene.e]
         off = p.size**2
-        playing, tries = np.flatnonzero(predator < off), self._tries(scene)
+        playing, tries = np.flatnonzero(predator < off).tolist(), self._tries(scene)
         canvas.view(0, 0, p.size, p.size, below=40)
         self._draw_board(canvas)
         for i in playing if scene.show_sight else ():
             self._draw_sight(canvas, i, predator[i])
         for cell in [cell for cell, caught, _ in tries if caught]:
             _draw_prey(canvas, *self._middle(cell), 0.3)
-        for i in np.flatnonzero((predator == off) & (scene.action == CATCH)):  # frozen a moment ago: it could choose
+        just_frozen = (predator == off) & (scene.action == CATCH)  # whoever was frozen before could only stay
+        for i in np.flatnonzero(just_frozen).tolist():
             canvas.agent(*self._middle(scene.arrays.frozen_in[scene.e, i]), RADIUS, i, 0.4)
         for cell, caught, hunted_from in tries:
             for start in hunted_from:
@@ -425,7 +426,7 @@ class PredatorPrey(Environment):
             canvas.flag(x, y - 0.4, signed(earned), height, colour if earned else GREY)
         width = canvas.foot(40)
         canvas.text(20, 24, f"prey caught: {np.sum(prey == off)} of {p.n_prey}", 16, FAINT, "left")
-        canvas.tally(width - 20, 24, "frozen:", np.flatnonzero(predator == off))
+        canvas.tally(width - 20, 24, "frozen:", np.flatnonzero(predator == off).tolist())
 
     def _tries(self, scene: Scene) -> list[tuple[int, bool, list[int]]]:
         """For each prey tried in the last step, in order: its cell, whether it was caught, and from which cells."""

@@ -4,7 +4,7 @@ All frames share one palette, and a frame stores only the pixels that have chang
 """
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,7 +12,7 @@ import numpy as np
 
 from coopgym.envs import environment
 from coopgym.envs.core import Batch, Environment
-from coopgym.envs.rendering import Renderer
+from coopgym.envs.rendering import picture, pixels
 from coopgym.envs.teams import Policy, RandomTeam
 
 COLOURS = 127  # of a palette, besides UNCHANGED; more make larger files and no better ones
@@ -35,24 +35,22 @@ def record(
 ) -> float:
     """Plays one episode and writes it as an animated GIF; returns the team's return.
 
-    env: an id, with preset and parameters, or an Environment; policy: who plays, random legal actions by default.
+    env, preset, params: what `coopgym.environment` takes; policy: who plays, random legal actions by default.
     Raises as `environment` and `save_gif` do, and ImportError without pygame or Pillow.
     """
-    if isinstance(env, str):
-        env = environment(env, preset, **params)
-    elif preset is not None or params:
-        raise TypeError("preset and parameters go with an id; an Environment has its own")
-    checked_path(path, fps)
-    renderer, batch = Renderer(env, show_sight=show_sight), Batch(env, 1, seed, autoreset="disabled")
-    policy = RandomTeam(seed) if policy is None else policy
+    batch = Batch(environment(env, preset, **params), 1, seed, autoreset="disabled")
+    save_gif(_episode(batch, RandomTeam(seed) if policy is None else policy, show_sight), path, fps)
+    return float(batch.out.team_return[0])
+
+
+def _episode(batch: Batch, policy: Policy, show_sight: bool) -> Iterator[np.ndarray]:
+    """A picture of the start of an episode, and one after each step."""
     policy.reset(1)
     step = batch.reset()
-    frames = [renderer.render(batch.scene())]
+    yield pixels(picture(batch.env, batch.scene(show_sight=show_sight)))
     while not step.ended[0]:
         step = batch.step(np.asarray(policy.act(step.obs, step.action_mask)))
-        frames.append(renderer.render(batch.scene()))
-    save_gif([frame for frame in frames if frame is not None], path, fps)
-    return float(step.team_return[0])
+        yield pixels(picture(batch.env, batch.scene(show_sight=show_sight)))
 
 
 def save_gif(frames: Iterable[np.ndarray], path: str | os.PathLike[str], fps: float = 5) -> None:
@@ -66,7 +64,7 @@ def save_gif(frames: Iterable[np.ndarray], path: str | os.PathLike[str], fps: fl
         from PIL import Image
     except ImportError:
         raise ImportError('a GIF needs Pillow; install it with: pip install "coopgym[render]"') from None
-    path = checked_path(path, fps)
+    path = _checked(path, fps)
     changes = _changes(frames)
     palette, nearest = _palette(changes)
     images = []
@@ -94,7 +92,7 @@ def save_gif(frames: Iterable[np.ndarray], path: str | os.PathLike[str], fps: fl
         temporary.unlink(missing_ok=True)
 
 
-def checked_path(path: str | os.PathLike[str], fps: float) -> Path:
+def _checked(path: str | os.PathLike[str], fps: float) -> Path:
     """The path of a GIF that can be written; raises as `save_gif` does."""
     path = Path(path)
     if path.suffix.lower() != ".gif":
@@ -111,15 +109,15 @@ class _Changes(NamedTuple):
 
     size: tuple[int, int]  # height and width
     frames: list[tuple[np.ndarray, np.ndarray]]  # of each, which pixels are new and their bins
-    count: np.ndarray  # [BINS], new pixels in each bin
-    total: np.ndarray  # [BINS, 3], the sum of their colours
+    counts: np.ndarray  # [BINS], new pixels in each bin
+    sums: np.ndarray  # [BINS, 3], the sum of their colours
 
 
 def _changes(frames: Iterable[np.ndarray]) -> _Changes:
     """What is new in each frame. Raises ValueError for frames that make no animation."""
     found: list[tuple[np.ndarray, np.ndarray]] = []
     shape, before = None, None
-    count, total = np.zeros(BINS), np.zeros((BINS, 3))
+    counts, sums = np.zeros(BINS), np.zeros((BINS, 3))
     for frame in frames:
         frame = np.asarray(frame)
         if frame.dtype != np.uint8 or frame.ndim != 3 or frame.shape[2] != 3:
@@ -132,19 +130,19 @@ def _changes(frames: Iterable[np.ndarray]) -> _Changes:
         where = np.arange(bins.size) if before is None else np.flatnonzero(bins != before)
         before, new = bins, bins[where]
         found.append((where, new))
-        count += np.bincount(new, minlength=BINS)
+        counts += np.bincount(new, minlength=BINS)
         for k in range(3):
-            total[:, k] += np.bincount(new, frame[:, :, k].ravel()[where], BINS)
+            sums[:, k] += np.bincount(new, frame[:, :, k].ravel()[where], BINS)
     if shape is None:
         raise ValueError("there are no frames; a GIF needs at least one")
-    return _Changes(shape[:2], found, count, total)
+    return _Changes(shape[:2], found, counts, sums)
 
 
 def _palette(changes: _Changes) -> tuple[np.ndarray, np.ndarray]:
     """The mean colours of the fullest bins, [colours, 3] uint8, and for each bin the index of the nearest, [BINS]."""
-    used = np.flatnonzero(changes.count)
-    means = changes.total[used] / changes.count[used, None]
-    palette = means[np.argsort(-changes.count[used], kind="stable")[:COLOURS]].round()
+    used = np.flatnonzero(changes.counts)
+    means = changes.sums[used] / changes.counts[used, None]
+    palette = means[np.argsort(-changes.counts[used], kind="stable")[:COLOURS]].round()
     distance, index = np.full(len(used), np.inf), np.zeros(BINS, np.uint8)
     for k, colour in enumerate(palette):
         to_this = np.square(means - colour).sum(axis=1)

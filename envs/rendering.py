@@ -242,7 +242,7 @@ class Canvas:
         if len(agents) > 9:
             right -= 8 + self.text(right, y, f"+{len(agents) - 9}", 16, FAINT, "right")
         for i in reversed(agents[:9]):
-            self.agent(right - 11, y, 11, int(i))
+            self.agent(right - 11, y, 11, i)
             right -= 26
         self.text(right - 4 * bool(len(agents)), y, words if len(agents) else f"{words} none", 16, FAINT, "right")
 
@@ -344,13 +344,16 @@ class Window:
             return
         if self._screen is None:
             self._open(surface.get_size())
+        elif not self._pygame.display.get_init():  # somebody else has shut the display down
+            self.close()
+            return
         self._screen.blit(surface, (0, 0))
         self._pygame.display.flip()
         self._clock.tick(fps)
 
     def events(self) -> list[Any]:
         """What has happened since the last call; closes the window when that was asked for."""
-        if self._screen is None:
+        if self._screen is None or not self._pygame.display.get_init():
             return []
         events = self._pygame.event.get()
         if any(event.type == self._pygame.QUIT for event in events):

@@ -316,7 +316,7 @@ class Spread(Environment):
         agents, landmarks = scene.arrays.position[scene.e], scene.arrays.landmark[scene.e]
         to_agents = np.linalg.norm(landmarks[:, None] - agents, axis=2)  # [landmarks, N]
         overlaps = np.triu(np.linalg.norm(agents[:, None] - agents, axis=2) < COLLISION, 1)
-        covered = to_agents.min(axis=1) < COVERED
+        covered, nearest = to_agents.min(axis=1) < COVERED, agents[to_agents.argmin(axis=1)]
         half = _half_side(float(np.abs(agents).max()))
         canvas.view(-half, half, half, -half, below=40)
         canvas.crop(-half, half, half, -half)
@@ -325,23 +325,22 @@ class Spread(Environment):
             for i, (x, y) in enumerate(agents):
                 canvas.circle(x, y, self.params.sight, agent_colour(i), 0.12)
                 canvas.ring(x, y, self.params.sight, agent_colour(i), 1.5)
-        for place, (x, y) in enumerate(landmarks):
-            colour = GREEN if covered[place] else INK
-            canvas.line(x, y, *agents[to_agents[place].argmin()], GREY, 1.5)
+        for place, ((x, y), (to_x, to_y)) in enumerate(zip(landmarks, nearest, strict=True)):
+            canvas.line(x, y, to_x, to_y, GREY, 1.5)
             canvas.circle(x, y, LANDMARK_RADIUS, PAPER)
-            canvas.ring(x, y, LANDMARK_RADIUS, colour, 3.5)
+            canvas.ring(x, y, LANDMARK_RADIUS, GREEN if covered[place] else INK, 3.5)
             if not covered[place]:
-                canvas.text(x + 0.1, y + 0.1, _letter(place), 0.12, colour)
+                canvas.text(x + 0.1, y + 0.1, _letter(place), 0.12)
         for i, ((x, y), (vx, vy)) in enumerate(zip(agents, scene.arrays.velocity[scene.e], strict=True)):
-            along = 1 / max(math.hypot(vx, vy), 1e-9) * AGENT_RADIUS  # from the edge of the disc on
+            along = AGENT_RADIUS / max(math.hypot(vx, vy), 1e-9)  # seconds to the edge of the disc
             canvas.line(x + along * vx, y + along * vy, x + (along + TICK) * vx, y + (along + TICK) * vy, INK, 3)
             canvas.agent(x, y, AGENT_RADIUS, i, 0.7)
-        for place in np.flatnonzero(covered):
-            x, y = agents[to_agents[place].argmin()]
-            canvas.ring(x, y, AGENT_RADIUS + 6 / canvas.scale, GREEN, 3)
-            canvas.text(x + 0.18, y + 0.18, _letter(place), 0.12, GREEN)
-        for i in np.flatnonzero(overlaps.any(axis=0) | overlaps.any(axis=1)):
-            canvas.ring(*agents[i], AGENT_RADIUS, VERMILLION, 4)
+        for place, (x, y) in enumerate(nearest):
+            if covered[place]:
+                canvas.ring(x, y, AGENT_RADIUS + 6 / canvas.scale, GREEN, 3)
+                canvas.text(x + 0.18, y + 0.18, _letter(place), 0.12, GREEN)
+        for x, y in agents[overlaps.any(axis=0) | overlaps.any(axis=1)]:
+            canvas.ring(x, y, AGENT_RADIUS, VERMILLION, 4)
         canvas.rectangle(-half, half, half, -half, LINE, width=1)
         width = canvas.foot(40)
         canvas.text(20, 24, f"landmarks covered: {covered.sum()} of {self.n_agents}", 16, FAINT, "left")

@@ -27,4 +27,4 @@ class RandomTeam:
 
     def act(self, obs: np.ndarray, action_mask: np.ndarray) -> np.ndarray:
         ranks = self.generator.random(action_mask.shape)
-        return np.where(action_mask, ranks, -1.0).argmax(-1)
+        return np.asarray(np.where(action_mask, ranks, -1.0).argmax(-1))
