@@ -30,15 +30,17 @@ class Sizes(Protocol):
 class Config:
     """The fields that all algorithms share."""
 
-    gamma: float = 0.99
-    """Discount."""
+    gamma: float = 0.9
+    """Discount of later rewards."""
     td_lambda: float = 0.6
     """Weight of longer returns in the targets: 0 is one-step Q-learning, as in the papers; PyMARL2 uses 0.6."""
-    learning_rate: float = 1e-3
-    """Step size of Adam."""
+    learning_rate: float = 5e-3
+    """Step size of Adam at the start."""
+    learning_rate_end: float = 5e-4
+    """Step size at the end of the run; it changes linearly between the two."""
     max_grad_norm: float = 10.0
     """The gradient's norm is cut to this."""
-    target_period: int = 200
+    target_period: int = 100
     """Gradient steps between two copies of the live networks into the targets."""
     hidden: int = 64
     """Width of the recurrent agent."""
@@ -46,8 +48,8 @@ class Config:
     """Episodes in a gradient step."""
     buffer_size: int = 2000
     """Episodes that the replay holds."""
-    updates_per_episode: float = 1.0
-    """Gradient steps for each episode collected."""
+    steps_per_update: int = 100
+    """Environment steps for each gradient step."""
     epsilon_start: float = 1.0
     """Chance of a random action at the start."""
     epsilon_end: float = 0.05
@@ -66,8 +68,9 @@ class Config:
             ("hidden", 1, np.inf),
             ("batch_size", 1, np.inf),
             ("buffer_size", self.batch_size, np.inf),
-            ("updates_per_episode", 0, np.inf),
+            ("steps_per_update", 1, np.inf),
             ("learning_rate", 0, np.inf),
+            ("learning_rate_end", 0, np.inf),
             ("max_grad_norm", 0, np.inf),
         ):
             value = getattr(self, name)
@@ -92,6 +95,7 @@ class Learner:
 
     def __init__(self, env: Sizes, config: Config, seed: int = 0) -> None:
         self.config, self.updates, self.env_steps, self.owed = config, 0, 0, 0.0
+        self.progress = 0.0  # the part of the run that is done, in [0, 1]
         self.sizes = env
         self.generator = np.random.default_rng(seed)
         with torch.random.fork_rng(devices=[]):
@@ -109,9 +113,9 @@ class Learner:
         """The loss, and its terms for the log."""
         raise NotImplementedError
 
-    def learn(self, sample: Callable[[int], Episodes], new_episodes: int) -> list[dict[str, Tensor]]:
-        """The gradient steps owed after some new episodes. sample(b) draws b whole episodes from the replay."""
-        self.owed += new_episodes * self.config.updates_per_episode
+    def learn(self, sample: Callable[[int], Episodes], new_steps: int) -> list[dict[str, Tensor]]:
+        """The gradient steps owed after some new steps of all games. sample(b) draws b whole episodes from the replay."""
+        self.owed += new_steps / self.config.steps_per_update
         terms = []
         while self.owed >= 1:
             self.owed -= 1
@@ -124,6 +128,8 @@ class Learner:
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
         norm = nn.utils.clip_grad_norm_(self.live.parameters(), self.config.max_grad_norm)
+        first, last = self.config.learning_rate, self.config.learning_rate_end
+        self.optimiser.param_groups[0]["lr"] = first + self.progress * (last - first)
         self.optimiser.step()
         self.updates += 1
         if self.updates % self.config.target_period == 0:

@@ -15,8 +15,8 @@ Q_jt inside L_opt and L_nopt, and y, are constants: the two conditions shape onl
 
 Differences from the paper and from others' code
     - Recurrent agents; Q_jt is fed their hidden states (not detached, so L_td also trains the agents' memory), summed
-      over agents after an encoder that sees each agent's action, and the state: PyMARL's form. The authors' code has
-      feed-forward agents that observe everything, and takes the mean.
+      over agents after an encoder that sees each agent's action, and the state: PyMARL's form, but with the authors' ELU
+      in place of ReLU. The authors' code has feed-forward agents that observe everything, and takes the mean.
     - V is a network of the state, as in the paper; the authors' code has none and bootstraps from sum_i max Q_i.
     - lambda_nopt is 1 as in the paper's code; PyMARL's port has 0.1.
     - Double Q-learning: the live utilities choose ubar', the target joint network values it (as PyMARL).
@@ -45,15 +45,19 @@ class Config(learner.Config):
 
 
 class JointValue(nn.Module):
-    """Q_jt: any function of the state and of all agents' histories and actions."""
+    """Q_jt: any function of the state and of all agents' histories and actions.
+
+    With ReLU, learning the mean payoff first can leave every unit on or off for all actions. What is left is a sum over
+    agents, and stays one: its gradient is zero. ELU, as in the authors' code, keeps its curvature.
+    """
 
     def __init__(self, hidden: int, n_actions: int, state_size: int, width: int) -> None:
         super().__init__()
         pair = hidden + n_actions
         self.n_actions = n_actions
-        self.encode = nn.Sequential(nn.Linear(pair, pair), nn.ReLU(), nn.Linear(pair, pair))
+        self.encode = nn.Sequential(nn.Linear(pair, pair), nn.ELU(), nn.Linear(pair, pair))
         self.value = nn.Sequential(
-            nn.Linear(state_size + pair, width), nn.ReLU(), nn.Linear(width, width), nn.ReLU(), nn.Linear(width, 1)
+            nn.Linear(state_size + pair, width), nn.ELU(), nn.Linear(width, width), nn.ELU(), nn.Linear(width, 1)
         )
 
     def forward(self, h: Tensor, action: Tensor, state: Tensor) -> Tensor:

@@ -3,38 +3,14 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import numpy as np
 
 from coopgym.envs.core import Batch, Environment
+from coopgym.envs.teams import Policy, RandomTeam
 
 ROWS = 256  # evaluation episodes played at the same time, at most
-
-
-@runtime_checkable
-class Policy(Protocol):
-    """Anything that can act for a team."""
-
-    def reset(self, num_envs: int) -> None:
-        """Forgets everything; num_envs games begin."""
-
-    def act(self, obs: np.ndarray, action_mask: np.ndarray) -> np.ndarray:
-        """obs: [E, N, O] float32, action_mask: [E, N, A] int8. Returns actions [E, N]."""
-
-
-class RandomTeam:
-    """Every agent takes a legal action at random, all equally likely."""
-
-    def __init__(self, seed: int = 0) -> None:
-        self.generator = np.random.default_rng(seed)
-
-    def reset(self, num_envs: int) -> None:
-        pass
-
-    def act(self, obs: np.ndarray, action_mask: np.ndarray) -> np.ndarray:
-        ranks = self.generator.random(action_mask.shape)
-        return np.where(action_mask, ranks, -1.0).argmax(-1)
 
 
 class FunctionTeam:

@@ -26,7 +26,7 @@ class Settings:
     """Environment steps to train for; a step is one joint action in one environment."""
     seed: int = 0
     """The root of all randomness: networks, games, exploration, replay."""
-    num_envs: int = 8
+    num_envs: int = 32
     """Games played at the same time."""
     evaluate_every: int = 10_000
     """Environment steps between two evaluations."""
@@ -126,13 +126,13 @@ def _train(
     while env_steps < settings.env_steps:
         out = batch.step(behaviour.act(out.obs, out.action_mask))
         env_steps += settings.num_envs
-        learner.env_steps = env_steps
+        learner.env_steps, learner.progress = env_steps, min(env_steps / settings.env_steps, 1.0)
         finished = replay.add(batch)
         if finished:
             behaviour.restart(out.terminated | out.truncated)
             episodes += finished
-            if len(replay) >= config.batch_size:
-                terms += learner.learn(replay.sample, finished)
+        if len(replay) >= config.batch_size:
+            terms += learner.learn(replay.sample, settings.num_envs)
         if bar is not None:
             bar.update(settings.num_envs)
         if env_steps >= next_evaluation or env_steps >= settings.env_steps:
