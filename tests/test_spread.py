@@ -83,7 +83,7 @@ def agrees_with_the_twin(params: dict[str, Any], episodes: int) -> None:
                 reward, terminated = twin.step(actions[e])
                 np.testing.assert_array_equal(game.arrays.position[e], twin.position)
                 np.testing.assert_allclose(game.arrays.velocity[e], twin.velocity, rtol=0, atol=1e-40)
-                np.testing.assert_allclose(game.out.agent_reward[e], twin.rewards, rtol=1e-12)
+                np.testing.assert_allclose(game.arrays.agent_reward[e], twin.rewards, rtol=1e-12)
                 assert out.reward[e] == pytest.approx(reward, rel=1e-12)
                 assert out.terminated[e] == terminated
         moved += np.abs(game.arrays.position - start).sum()
@@ -132,7 +132,7 @@ def agrees_with_mpe2(n_agents: int, episodes: int) -> None:
             obs, rewards, terminated, truncated, _ = peer.step(dict(zip(peer.agents, actions[0].tolist(), strict=True)))
             out = game.step(actions)
             np.testing.assert_allclose(out.obs[0], list(obs.values()), rtol=0, atol=1e-5)
-            np.testing.assert_allclose(game.out.agent_reward[0], list(rewards.values()), rtol=0, atol=1e-5)
+            np.testing.assert_allclose(game.arrays.agent_reward[0], list(rewards.values()), rtol=0, atol=1e-5)
             np.testing.assert_allclose(
                 game.arrays.position[0], [agent.state.p_pos for agent in world.agents], rtol=0, atol=1e-5
             )
@@ -164,14 +164,14 @@ def test_a_thousand_episodes_are_those_of_mpe2(n_agents):
 def test_a_pair_that_collides_costs_each_of_the_two_half_a_point():
     game = placed([(0, 0), (0.2, 0), (5, 5)])  # every landmark has an agent on it
     game.step(np.zeros((1, 3), int))
-    np.testing.assert_allclose(game.out.agent_reward[0], [-0.5, -0.5, 0])
+    np.testing.assert_allclose(game.arrays.agent_reward[0], [-0.5, -0.5, 0])
     assert game.out.reward[0] == pytest.approx(-1)
 
 
 def test_in_a_heap_of_three_each_agent_pays_for_both_others():
     game = placed([(0, 0), (0.2, 0), (0, 0.2)], local_ratio=1.0)
     game.step(np.zeros((1, 3), int))
-    np.testing.assert_allclose(game.out.agent_reward[0], [-2, -2, -2])
+    np.testing.assert_allclose(game.arrays.agent_reward[0], [-2, -2, -2])
 
 
 def test_agents_that_just_touch_do_not_collide():
@@ -184,7 +184,7 @@ def test_each_landmark_costs_the_distance_to_the_nearest_agent():
     agents, landmarks = [(0, 0), (3, 4)], [(3, 0), (0, 0)]  # the nearest to both is agent 0: 3 + 0
     game = placed(agents, landmarks)
     game.step(np.zeros((1, 2), int))
-    np.testing.assert_allclose(game.out.agent_reward[0], [-1.5, -1.5])
+    np.testing.assert_allclose(game.arrays.agent_reward[0], [-1.5, -1.5])
     assert game.out.reward[0] == pytest.approx(-3)
 
 
@@ -192,7 +192,7 @@ def test_each_landmark_costs_the_distance_to_the_nearest_agent():
 def test_local_ratio_weighs_collisions_against_distances(local_ratio, rewards):
     game = placed([(0, 0), (0, 0.25)], [(0, 0), (3, 0)], local_ratio=local_ratio)  # distances 0 + 3, one collision each
     game.step(np.zeros((1, 2), int))
-    np.testing.assert_allclose(game.out.agent_reward[0], rewards)
+    np.testing.assert_allclose(game.arrays.agent_reward[0], rewards)
 
 
 @pytest.mark.parametrize(("mode", "reward"), [("team_sum", -3), ("team_mean", -1.5), ("per_agent", -3)])
@@ -200,7 +200,7 @@ def test_reward_mode_chooses_the_sum_or_the_mean(mode, reward):
     game = placed([(0, 0), (3, 4)], [(3, 0), (0, 0)], reward_mode=mode)
     game.step(np.zeros((1, 2), int))
     assert game.out.reward[0] == pytest.approx(reward)
-    np.testing.assert_allclose(game.out.agent_reward[0], [-1.5, -1.5])
+    np.testing.assert_allclose(game.arrays.agent_reward[0], [-1.5, -1.5])
     assert game.env.individual_rewards == (mode == "per_agent")
 
 
@@ -256,11 +256,12 @@ def test_an_episode_is_cut_off_at_the_horizon_and_never_terminated():
 
 
 def test_own_rewards_of_the_last_step_outlive_the_restart():
-    game = Batch(environment("spread_v1", horizon=3), 2, seed=0)
+    game = Batch(environment("spread_v1", horizon=3, reward_mode="per_agent"), 2, seed=0)
     game.reset()
     for _ in range(3):
         out = game.step(np.zeros((2, 3), int))
     assert out.truncated.all() and (game.arrays.t == 0).all()
+    np.testing.assert_array_equal(out.agent_reward, game.arrays.agent_reward)
     np.testing.assert_allclose(out.agent_reward.sum(axis=1), out.reward)
     assert (out.agent_reward < 0).all()
 
