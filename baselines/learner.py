@@ -114,7 +114,7 @@ class Learner:
         raise NotImplementedError
 
     def learn(self, sample: Callable[[int], Episodes], new_steps: int) -> list[dict[str, Tensor]]:
-        """The gradient steps owed after some new steps of all games. sample(b) draws b whole episodes from the replay."""
+        """The gradient steps owed after new_steps of all games; sample(b) draws b whole episodes from the replay."""
         self.owed += new_steps / self.config.steps_per_update
         terms = []
         while self.owed >= 1:

@@ -35,7 +35,8 @@ class TrainedTeam(Team):
         for what in ("n_agents", "obs_size", "n_actions"):
             if getattr(own, what) != getattr(env, what):
                 raise ValueError(
-                    f"the team was trained on {own!r} with {what} {getattr(own, what)}; {env!r} has {getattr(env, what)}"
+                    f"the team was trained on {own!r} with {what} {getattr(own, what)}; "
+                    f"{env!r} has {getattr(env, what)}"
                 )
 
     def act(self, obs: np.ndarray, action_mask: np.ndarray) -> np.ndarray:

@@ -15,8 +15,8 @@ Q_jt inside L_opt and L_nopt, and y, are constants: the two conditions shape onl
 
 Differences from the paper and from others' code
     - Recurrent agents; Q_jt is fed their hidden states (not detached, so L_td also trains the agents' memory), summed
-      over agents after an encoder that sees each agent's action, and the state: PyMARL's form, but with the authors' ELU
-      in place of ReLU. The authors' code has feed-forward agents that observe everything, and takes the mean.
+      over agents after an encoder that sees each agent's action, and the state: PyMARL's form, but with the authors'
+      ELU in place of ReLU. The authors' code has feed-forward agents that observe everything, and takes the mean.
     - V is a network of the state, as in the paper; the authors' code has none and bootstraps from sum_i max Q_i.
     - lambda_nopt is 1 as in the paper's code; PyMARL's port has 0.1.
     - Double Q-learning: the live utilities choose ubar', the target joint network values it (as PyMARL).

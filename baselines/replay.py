@@ -41,7 +41,7 @@ class Replay:
         self._note(rows, batch.out.obs, batch.out.state, batch.out.action_mask)
 
     def add(self, batch: Batch) -> int:
-        """Notes the step that the batch (autoreset "same_step") has just made; returns how many episodes it finished."""
+        """Notes the step that the batch (autoreset "same_step") has just made; returns how many episodes ended."""
         out, slot, t = batch.out, self.slot, self.t
         self.action[slot, t] = out.action
         self.reward[slot, t] = out.reward

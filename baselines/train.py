@@ -76,7 +76,7 @@ def train(
     threads = torch.get_num_threads()
     torch.set_num_threads(settings.threads)
     try:
-        return _train(learner_class, env, config, settings, path, on_evaluation, progress)
+        return _train(Training(learner_class, env, config, settings, path), on_evaluation, progress)
     finally:
         torch.set_num_threads(threads)
 
@@ -95,72 +95,84 @@ def with_fields(settings: Settings, config: Config, fields: dict[str, Any]) -> t
     )
 
 
-def _train(
-    learner_class: type[Learner],
-    env: Environment,
-    config: Config,
-    settings: Settings,
-    path: Path | None,
-    on_evaluation: Callable[[Run], None] | None,
-    progress: bool,
-) -> Run:
-    games, networks, draws = (
-        int(one.generate_state(1, np.uint64)[0] >> np.uint64(2))
-        for one in np.random.SeedSequence(settings.seed).spawn(3)
-    )
-    batch = Batch(env, settings.num_envs, games)
-    learner = learner_class(env, config, networks)
-    replay = Replay(batch, config.buffer_size, draws)
-    run = Run(path, learner, env, asdict(settings))
-    writer = _tensorboard(path) if settings.tensorboard else None
-    started = time.perf_counter()
-    bar = _bar(settings.env_steps, f"{learner.name} on {env.id}") if progress else None
+class Training:
+    """A run under way: its games, its learner and replay, and how far it has come."""
 
-    behaviour = learner.behaviour()
-    out = batch.reset()
-    behaviour.reset(settings.num_envs)
-    replay.begin(batch, np.ones(settings.num_envs, np.bool_))
-    env_steps = episodes = 0
-    next_evaluation = settings.evaluate_every
-    terms: list[dict[str, torch.Tensor]] = []
-    while env_steps < settings.env_steps:
-        out = batch.step(behaviour.act(out.obs, out.action_mask))
-        env_steps += settings.num_envs
-        learner.env_steps, learner.progress = env_steps, min(env_steps / settings.env_steps, 1.0)
-        finished = replay.add(batch)
+    def __init__(
+        self, learner_class: type[Learner], env: Environment, config: Config, settings: Settings, path: Path | None
+    ) -> None:
+        games, networks, draws = (
+            int(one.generate_state(1, np.uint64)[0] >> np.uint64(2))
+            for one in np.random.SeedSequence(settings.seed).spawn(3)
+        )
+        self.settings, self.env_steps, self.episodes = settings, 0, 0
+        self.batch = Batch(env, settings.num_envs, games)
+        self.learner = learner_class(env, config, networks)
+        self.replay = Replay(self.batch, config.buffer_size, draws)
+        self.behaviour = self.learner.behaviour()
+        self.run = Run(path, self.learner, env, asdict(settings))
+        self.writer = _tensorboard(path) if settings.tensorboard else None
+        self.terms: list[dict[str, torch.Tensor]] = []  # of the losses since the last evaluation
+        self.started = time.perf_counter()
+        self.batch.reset()
+        self.behaviour.reset(settings.num_envs)
+        self.replay.begin(self.batch, np.ones(settings.num_envs, np.bool_))
+
+    @property
+    def done(self) -> bool:
+        return self.env_steps >= self.settings.env_steps
+
+    def step(self) -> None:
+        """One joint action in every game, and the gradient steps that are owed for it."""
+        out, learner, num_envs = self.batch.out, self.learner, self.settings.num_envs
+        self.batch.step(self.behaviour.act(out.obs, out.action_mask))
+        self.env_steps += num_envs
+        learner.env_steps, learner.progress = self.env_steps, min(self.env_steps / self.settings.env_steps, 1.0)
+        finished = self.replay.add(self.batch)
         if finished:
-            behaviour.restart(out.terminated | out.truncated)
-            episodes += finished
-        if len(replay) >= config.batch_size:
-            terms += learner.learn(replay.sample, settings.num_envs)
-        if bar is not None:
+            self.behaviour.restart(out.terminated | out.truncated)
+            self.episodes += finished
+        if len(self.replay) >= learner.config.batch_size:
+            self.terms += learner.learn(self.replay.sample, num_envs)
+
+    def evaluate(self) -> None:
+        """Scores the greedy team and adds a row to the run."""
+        learner, settings = self.learner, self.settings
+        team = Team(learner.live["agent"])  # type: ignore[arg-type]
+        score = evaluate_policy(team, self.batch.env, settings.evaluation_episodes, EVALUATION_SEED)
+        row = {
+            "env_steps": self.env_steps,
+            "updates": learner.updates,
+            "episodes": self.episodes,
+            "wall_seconds": round(time.perf_counter() - self.started, 3),
+            "mean_team_return": score.mean,
+            "std_team_return": score.std,
+            "epsilon": learner.config.epsilon(self.env_steps),
+            **_means(self.terms),
+        }
+        self.terms = []
+        self.run.log(row)
+        if self.writer is not None:
+            for name, value in row.items():
+                self.writer.add_scalar(name, value, self.env_steps)
+            self.writer.flush()
+
+
+def _train(training: Training, on_evaluation: Callable[[Run], None] | None, progress: bool) -> Run:
+    settings, run = training.settings, training.run
+    next_evaluation = settings.evaluate_every
+    with _bar(settings.env_steps, f"{run.learner.name} on {run.environment.id}", progress) as bar:
+        while not training.done:
+            training.step()
             bar.update(settings.num_envs)
-        if env_steps >= next_evaluation or env_steps >= settings.env_steps:
-            next_evaluation += settings.evaluate_every
-            score = evaluate_policy(Team(learner.live["agent"]), env, settings.evaluation_episodes, EVALUATION_SEED)  # type: ignore[arg-type]
-            row = {
-                "env_steps": env_steps,
-                "updates": learner.updates,
-                "episodes": episodes,
-                "wall_seconds": round(time.perf_counter() - started, 3),
-                "mean_team_return": score.mean,
-                "std_team_return": score.std,
-                "epsilon": config.epsilon(env_steps),
-                **_means(terms),
-            }
-            terms = []
-            run.log(row)
-            if writer is not None:
-                for name, value in row.items():
-                    writer.add_scalar(name, value, env_steps)
-            if bar is not None:
-                bar.set_postfix_str(f"greedy return {score.mean:.1f}")
-            if on_evaluation is not None:
-                on_evaluation(run)
-    if bar is not None:
-        bar.close()
-    if writer is not None:
-        writer.close()
+            if training.env_steps >= next_evaluation or training.done:
+                next_evaluation += settings.evaluate_every
+                training.evaluate()
+                bar.set_postfix_str(f"greedy return {run.rows[-1]['mean_team_return']:.1f}")
+                if on_evaluation is not None:
+                    on_evaluation(run)
+    if training.writer is not None:
+        training.writer.close()
     return run
 
 
@@ -171,10 +183,10 @@ def _means(terms: list[dict[str, torch.Tensor]]) -> dict[str, float]:
     return {name: float(torch.stack([one[name] for one in terms]).mean()) for name in terms[0]}
 
 
-def _bar(total: int, title: str) -> Any:
+def _bar(total: int, title: str, shown: bool) -> Any:
     from tqdm import tqdm
 
-    return tqdm(total=total, desc=title, unit="step", unit_scale=True, dynamic_ncols=True)
+    return tqdm(total=total, desc=title, unit="step", unit_scale=True, dynamic_ncols=True, disable=not shown)
 
 
 def _tensorboard(path: Path | None) -> Any:
