@@ -199,8 +199,8 @@ class Canvas:
         size = self._font_size(height)
         image = self._font(size).render(words, True, colour)
         room = fit * self.scale * FINE
-        if image.get_width() > room:
-            size = max(1, int(size * room / image.get_width()))
+        while image.get_width() > room and size > 1:
+            size = max(1, min(size - 1, int(size * room / image.get_width())))
             image = self._font(size).render(words, True, colour)
         across, down = self._point(x, y)
         across -= {"left": 0.0, "centre": 0.5, "right": 1.0}[align] * image.get_width()
@@ -393,9 +393,7 @@ class Renderer:
         self, env: Environment, render_mode: RenderMode = "rgb_array", fps: float = 10, show_sight: bool = False
     ) -> None:
         if render_mode not in get_args(RenderMode):
-            raise ValueError(
-                f"render_mode is {render_mode!r}; a picture is drawn for {' or '.join(get_args(RenderMode))}"
-            )
+            raise ValueError(f"render_mode is {render_mode!r}; it must be one of {', '.join(get_args(RenderMode))}")
         if not fps > 0:
             raise ValueError(f"fps is {fps}; it must be more than 0")
         pygame_module()
