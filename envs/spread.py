@@ -12,6 +12,7 @@ Rules
     Agents at the very same point do not push each other: the force has no direction.
 
 Actions
+
     ====== ======= ==================
     number name    force (x, y)
     ====== ======= ==================
@@ -21,9 +22,11 @@ Actions
     3      `down`  (0, -5)
     4      `up`    (0, +5)
     ====== ======= ==================
+
     Every action is always legal.
 
 Observation of agent i (units: lengths as the starting square has them, half its side being 1; bounds below)
+
     ==================== ======== =================================================================== ========
     field                features meaning                                                             bound
     ==================== ======== =================================================================== ========
@@ -35,10 +38,12 @@ Observation of agent i (units: lengths as the starting square has them, half its
     `landmarks_visible`  N        with a finite `sight` only: 1 where that landmark can be seen       0 to 1
     `others_visible`     N - 1    with a finite `sight` only: 1 where that agent can be seen          0 to 1
     ==================== ======== =================================================================== ========
+
     What lies farther away than `sight`, centre to centre, is hidden: its two features and its flag are 0. The bounds V
     and P follow from the number of agents and the horizon, see `velocity_bound` and `position_bound`.
 
 State (the same whatever the sight)
+
     ==================== ======== =================================================================== ========
     `positions`          2N       all agents' positions, x and y                                      P
     `velocities`         2N       all agents' velocities, per second                                  V
@@ -330,7 +335,8 @@ class Spread(Environment):
             canvas.circle(x, y, LANDMARK_RADIUS, PAPER)
             canvas.ring(x, y, LANDMARK_RADIUS, GREEN if covered[place] else INK, 3.5)
             if not covered[place]:
-                canvas.text(x + 0.1, y + 0.1, _letter(place), 0.12)
+                away = 0.13 / max(math.hypot(x - to_x, y - to_y), 1e-9)  # from the agent, where the letter is free
+                canvas.text(x + away * (x - to_x), y + away * (y - to_y), _letter(place), 0.12)
         for i, ((x, y), (vx, vy)) in enumerate(zip(agents, scene.arrays.velocity[scene.e], strict=True)):
             along = AGENT_RADIUS / max(math.hypot(vx, vy), 1e-9)  # seconds to the edge of the disc
             canvas.line(x + along * vx, y + along * vy, x + (along + TICK) * vx, y + (along + TICK) * vy, INK, 3)
@@ -354,7 +360,7 @@ class Spread(Environment):
         to_landmarks = np.linalg.norm(landmarks[:, None] - agents, axis=2).min(axis=1)
         between = np.linalg.norm(agents[:, None] - agents, axis=2)
         pairs = [f"{i} and {j}" for i, j in np.argwhere(np.triu(between < COLLISION, 1))]
-        covered = [_letter(place) for place in np.flatnonzero(to_landmarks < COVERED)]
+        covered = [_letter(place) for place in np.flatnonzero(to_landmarks < COVERED).tolist()]
         lines = [
             *_map(agents, landmarks),
             f"covered: {', '.join(covered) or 'none'} of {self.n_agents}",
