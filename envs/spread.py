@@ -45,6 +45,8 @@ Observation of agent i (units: lengths as the starting square has them, half its
 State (the same whatever the sight)
 
     ==================== ======== =================================================================== ========
+    field                features meaning                                                             bound
+    ==================== ======== =================================================================== ========
     `positions`          2N       all agents' positions, x and y                                      P
     `velocities`         2N       all agents' velocities, per second                                  V
     `landmarks`          2N       all landmarks' positions                                            1

@@ -40,7 +40,7 @@ class SplitMix64:
 class MatrixGame:
     def __init__(self, params: Any, seed: int) -> None:
         self.p, self.rng = params, SplitMix64(seed)
-        self.payoff = np.array(params.payoff, float).reshape((params.n_states,) + self._shape())
+        self.payoff = np.array(params.payoff, float).reshape((params.n_states, *self._shape()))
         self.transition = None if params.transition is None else np.array(params.transition).reshape(self.payoff.shape)
 
     def _shape(self) -> tuple[int, ...]:
