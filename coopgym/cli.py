@@ -111,8 +111,7 @@ def run(arguments: Sequence[str]) -> None:
     else:
         name, *rest = arguments
         command = COMMANDS[name]
-        flags = {field.name for field in fields(command.options) if field.type is bool}
-        command.run(parsed_line(name, command.usage, command.example, flags, rest))
+        command.run(parsed_line(name, command.usage, command.example, command.flags, rest))
 
 
 def _overview() -> str:
@@ -309,6 +308,11 @@ class Command(NamedTuple):
     summary: str
     options: type[Options]
     run: Callable[[Line], None]
+
+    @property
+    def flags(self) -> set[str]:
+        """The options that say yes or no."""
+        return {field.name for field in fields(self.options) if field.type is bool}
 
 
 COMMANDS = {
