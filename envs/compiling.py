@@ -36,8 +36,7 @@ def bind(template: types.FunctionType, names: dict[str, Any], cache: bool = Fals
     """
     copy = types.FunctionType(template.__code__, {"__builtins__": __builtins__, **names}, template.__name__)
     copy.__module__ = template.__module__
-    code = fingerprint((template, *names.values()))
-    copy.__qualname__ = f"{template.__name__}{'_parallel' * bool(options.get('parallel'))}_{code}"
+    copy.__qualname__ = f"{template.__name__}_{fingerprint((template, *names.values()))}"
     return _cached(copy, **options) if cache else kernel(copy, **options)
 
 
@@ -75,15 +74,17 @@ def fingerprint(functions: tuple[Any, ...]) -> str:
 
 
 def _parts(value: Any, seen: set[Any]) -> Iterator[bytes]:
+    yield repr(getattr(value, "targetoptions", None)).encode()  # what Numba was told about a kernel
     value = python_function(value)
-    if isinstance(value, types.FunctionType) and value not in seen:
-        seen.add(value)
-        yield from _parts(value.__code__, seen)
-        for cell in value.__closure__ or ():
-            yield from _parts(cell.cell_contents, seen)
-        for name in value.__code__.co_names:
-            yield name.encode()
-            yield from _parts(value.__globals__.get(name), seen)
+    if isinstance(value, types.FunctionType):
+        if value not in seen:
+            seen.add(value)
+            yield from _parts(value.__code__, seen)
+            for cell in value.__closure__ or ():
+                yield from _parts(cell.cell_contents, seen)
+            for name in value.__code__.co_names:
+                yield name.encode()
+                yield from _parts(value.__globals__.get(name), seen)
     elif isinstance(value, types.CodeType):
         yield value.co_code
         for constant in value.co_consts:
@@ -96,6 +97,8 @@ def _parts(value: Any, seen: set[Any]) -> Iterator[bytes]:
             yield from _parts(item, seen)
     elif isinstance(value, bool | int | float | str | np.generic):
         yield repr(value).encode()
+    else:  # a class, a module, an intrinsic
+        yield str(getattr(value, "__qualname__", type(value).__qualname__)).encode()
 
 
 def entry(function: Any, *arguments: Any) -> Any:

@@ -266,14 +266,12 @@ def _advance(p, s, e, actions, noop, horizon, autoreset, out):
 
 
 # The body of a prange is one call, on purpose: a write to a field of a NamedTuple directly inside a prange is lost
-# without a word (Numba issues 5872 and 10338, open in 0.68.1).
+# without a word (Numba issues 5872 and 10338, open in 0.68.1). And its tuples must be arguments of its function.
 
 
-def _reset_batch(game, rows):
-    p, s, out = borrowed(game.params), borrowed(game.arrays), borrowed(game.out)
-    for e in range(rows.shape[0]):
-        if rows[e]:
-            restart(p, s, e, out)  # type: ignore[name-defined]  # noqa: F821
+def _advance_each(p, s, actions, noop, horizon, autoreset, out):
+    for e in prange(actions.shape[0]):  # type: ignore[name-defined]  # noqa: F821
+        advance(p, s, e, actions, noop, horizon, autoreset, out)  # type: ignore[name-defined]  # noqa: F821
 
 
 def _step_batch(game, actions, noop, horizon, autoreset, strict):
@@ -284,9 +282,15 @@ def _step_batch(game, actions, noop, horizon, autoreset, strict):
     p, s, out, actions = borrowed(game.params), borrowed(game.arrays), borrowed(game.out), borrowed(actions)
     wrong = first_wrong(actions, strict, out)  # type: ignore[name-defined]  # noqa: F821
     if wrong < 0:
-        for e in prange(actions.shape[0]):  # type: ignore[name-defined]  # noqa: F821
-            advance(p, s, e, actions, noop, horizon, autoreset, out)  # type: ignore[name-defined]  # noqa: F821
+        advance_each(p, s, actions, noop, horizon, autoreset, out)  # type: ignore[name-defined]  # noqa: F821
     return wrong
+
+
+def _reset_batch(game, rows):
+    p, s, out = borrowed(game.params), borrowed(game.arrays), borrowed(game.out)
+    for e in range(rows.shape[0]):
+        if rows[e]:
+            restart(p, s, e, out)  # type: ignore[name-defined]  # noqa: F821
 
 
 def _pack(params, arrays, out):
@@ -359,12 +363,14 @@ def loops(kernels: Kernels, individual_rewards: bool) -> Loops:
     names["begin"] = bind(_begin, names)
     names["restart"] = bind(_restart, names)
     names["advance"] = bind(_advance, names, forceinline=True)
+    one_by_one = bind(_advance_each, {**names, "prange": range}, forceinline=True)
+    on_threads = bind(_advance_each, {**names, "prange": numba.prange}, parallel=True)
     return Loops(
         pack=bind(_pack, names, cache=True),
         seed=bind(_seed_rows, {"begin_stream": begin_stream}, cache=True),
         reset=bind(_reset_batch, names, cache=True),
-        step=bind(_step_batch, {**names, "prange": range}, cache=True),
-        step_parallel=bind(_step_batch, {**names, "prange": numba.prange}, cache=True, parallel=True),
+        step=bind(_step_batch, {**names, "advance_each": one_by_one}, cache=True),
+        step_parallel=bind(_step_batch, {**names, "advance_each": on_threads}, cache=True),
     )
 
 
@@ -378,6 +384,19 @@ class Snapshot:
 
 
 _PARALLEL_LOOPS = threading.Lock()  # Numba's workqueue layer aborts the process when two threads enter it at once
+
+
+def _count(name: str, value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, int | np.integer):
+        raise TypeError(f"{name} is {value!r}; it must be a whole number")
+    if value < 1:
+        raise ValueError(f"{name} is {value}; it must be 1 or more")
+    return int(value)
+
+
+def _writable(params: Any) -> Any:
+    """The kernels' parameters with arrays of their own: read-only ones are of another type, until they are pickled."""
+    return type(params)(*(np.array(one, order="C") if isinstance(one, np.ndarray) else one for one in params))
 
 
 COMPILED = ("_loops", "_game", "_reset", "_step")  # what a copy of a batch makes anew
@@ -398,19 +417,16 @@ class Batch:
         illegal_action: IllegalAction = "noop",
         num_threads: int = 1,
     ) -> None:
-        if num_envs < 1:
-            raise ValueError(f"num_envs is {num_envs}; it must be 1 or more")
+        num_envs, num_threads = _count("num_envs", num_envs), _count("num_threads", num_threads)
         if autoreset not in get_args(Autoreset):
             raise ValueError(f"autoreset is {autoreset!r}; it must be one of {', '.join(get_args(Autoreset))}")
         if illegal_action not in get_args(IllegalAction):
             raise ValueError(
                 f"illegal_action is {illegal_action!r}; it must be one of {', '.join(get_args(IllegalAction))}"
             )
-        if num_threads < 1:
-            raise ValueError(f"num_threads is {num_threads}; it must be 1 or more")
         self.env, self.num_envs, self.horizon = env, num_envs, env.horizon
         self.autoreset, self.strict, self.num_threads = autoreset, illegal_action == "raise", num_threads
-        self.params = env.kernel_params()
+        self.params = _writable(env.kernel_params())
         self.arrays = env.allocate(num_envs)
         n, a = env.n_agents, env.n_actions
         obs, state, mask = (num_envs, n, env.obs_size), (num_envs, env.state_size), (num_envs, n, a)

@@ -247,8 +247,6 @@ class MatrixGame(Environment):
         p = self.params
         self.payoff = self._table("payoff", p.payoff, np.float64)
         self.payoff.setflags(write=False)
-        if not np.isfinite(self.payoff).all():
-            raise ValueError("payoff holds a value that is not finite; rewards must be finite numbers")
         sizes = self.payoff.shape[1:]
         if not sizes or min(sizes) < 1 or max(sizes) < 2:
             raise ValueError(f"payoff has shape {np.shape(p.payoff)}; it needs an axis of actions for each agent")
@@ -283,8 +281,10 @@ class MatrixGame(Environment):
             table = np.array(value, dtype=np.float64)
         except (TypeError, ValueError):
             raise TypeError(f"{name} must be nested lists or an array of numbers, as long in each row") from None
-        if dtype is np.int64 and not np.array_equal(table, np.floor(table)):
-            raise TypeError(f"{name} must hold whole numbers")
+        if not np.isfinite(table).all():
+            raise ValueError(f"{name} holds a value that is not finite; all must be finite numbers")
+        if dtype is np.int64 and not (np.array_equal(table, np.floor(table)) and (np.abs(table) < 2**53).all()):
+            raise TypeError(f"{name} must hold whole numbers, each below 2**53")
         table = table.astype(dtype)
         if self.params.n_states == 1 and not (table.ndim > 1 and table.shape[0] == 1 and name == "transition"):
             table = table[None]

@@ -62,9 +62,10 @@ class VectorEnv(GymnasiumVectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         known = metadata(env)
         modes = [one for one in known["render_modes"] if one in type(self).metadata["render_modes"]]
         self.metadata = {**known, "render_modes": modes, "autoreset_mode": AUTORESET_MODES[mode]}
-        self.render_mode, self.num_envs, self.copy = render_mode, num_envs, copy
+        self.render_mode, self.copy = render_mode, copy
         self._view = View(env, modes, render_mode, show_sight)
         self._batch = Batch(env, num_envs, autoreset=mode, illegal_action=illegal_action, num_threads=num_threads)
+        self.num_envs = self._batch.num_envs
         self.single_observation_space = box(env.observation_layout, env.n_agents)
         self.single_action_space = MultiDiscrete([env.n_actions] * env.n_agents)
 
