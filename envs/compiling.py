@@ -19,7 +19,8 @@ from numba.experimental import structref
 from numba.extending import intrinsic
 from numba.np.arrayobj import make_array
 
-OPTIONS = {"error_model": "numpy", "nogil": True}
+SETTINGS: Any = numba.config
+OPTIONS: dict[str, Any] = {"error_model": "numpy", "nogil": True}
 
 
 def kernel(function: Callable[..., Any], **options: Any) -> Any:
@@ -27,7 +28,7 @@ def kernel(function: Callable[..., Any], **options: Any) -> Any:
     return numba.njit(**OPTIONS, **options)(function)
 
 
-def bind(template: types.FunctionType, names: dict[str, Any], cache: bool = False, **options: Any) -> Any:
+def bind(template: Any, names: dict[str, Any], cache: bool = False, **options: Any) -> Any:
     """The template with its free names bound to kernels, compiled.
 
     A loop that took its kernels as arguments, or closed over them, would not be cached by Numba, so every family gets
@@ -106,12 +107,12 @@ def entry(function: Any, *arguments: Any) -> Any:
 
     A call takes a third of the time, and arguments of other types are not noticed.
     """
-    if numba.config.DISABLE_JIT:
+    if SETTINGS.DISABLE_JIT:
         return function
     return function.compile(tuple(numba.typeof(argument) for argument in arguments))
 
 
-if numba.config.DISABLE_JIT:
+if SETTINGS.DISABLE_JIT:
 
     class Game(NamedTuple):
         params: Any

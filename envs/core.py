@@ -17,7 +17,7 @@ from typing import Any, ClassVar, Literal, NamedTuple, get_args
 
 import numpy as np
 
-from coopgym.envs.compiling import Game, bind, borrowed, entry, kernel
+from coopgym.envs.compiling import SETTINGS, Game, bind, borrowed, entry, kernel
 from coopgym.envs.parameters import checked, encoded, nearest
 from coopgym.envs.rng import SEED_LIMIT, begin_stream
 
@@ -527,9 +527,10 @@ class Batch:
     def _step_on_threads(self, actions: np.ndarray) -> int:
         import numba
 
+        most = SETTINGS.NUMBA_NUM_THREADS
         with _PARALLEL_LOOPS:
             before = numba.get_num_threads()
-            numba.set_num_threads(min(self.num_threads, numba.config.NUMBA_NUM_THREADS))
+            numba.set_num_threads(min(self.num_threads, most))
             try:
                 return int(self._step(self._game, actions, *self._rules))
             finally:

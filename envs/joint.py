@@ -99,13 +99,13 @@ class JointEnv(gymnasium.Env[np.ndarray, np.ndarray]):
         """The state for centralised training, [S] float32; after the end, that of the ended episode."""
         if not self._batch.started:
             raise RuntimeError("state was called before reset; call reset first")
-        return self._batch.out.state[0].copy()
+        return np.array(self._batch.out.state[0])
 
     def action_masks(self) -> np.ndarray:
         """What each agent may do, [N, A] int8."""
         if not self._batch.started:
             raise RuntimeError("action_masks was called before reset; call reset first")
-        return self._batch.out.action_mask[0].copy()
+        return np.array(self._batch.out.action_mask[0])
 
     def render(self) -> Any:
         """The game as [H, W, 3] uint8 ("rgb_array"), as text ("ansi"), or in a window ("human", gives None)."""

@@ -29,7 +29,7 @@ class ParallelEnv(pettingzoo.ParallelEnv[str, np.ndarray, int]):
     Every array and dictionary that it returns is fresh and the caller's own.
     """
 
-    metadata = {
+    metadata: dict[str, Any] = {
         "name": "coopgym",
         "render_modes": RENDER_MODES,
         "render_fps": RENDER_FPS,
@@ -66,10 +66,12 @@ class ParallelEnv(pettingzoo.ParallelEnv[str, np.ndarray, int]):
         out, agents = self._batch.out, self.environment.agents
         self._names = agents
         self._actions = np.zeros((1, len(agents)), np.int64)  # what `step` writes for the batch
-        self._write = struct.Struct(f"={len(agents)}q").pack_into
+        self._write: Any = struct.Struct(f"={len(agents)}q").pack_into
         self._pick = operator.itemgetter(*agents) if len(agents) > 1 else lambda actions: (actions[agents[0]],)
         # The batch's own arrays, [N, O], [N, A] and [N]:
-        self._obs, self._mask, self._rewards = out.obs[0], out.action_mask[0], out.agent_reward[0]
+        self._obs: np.ndarray = out.obs[0]
+        self._mask: np.ndarray = out.action_mask[0]
+        self._rewards: np.ndarray = out.agent_reward[0]
 
     @property
     def observation_layout(self) -> tuple[Part, ...]:
@@ -185,7 +187,7 @@ class ParallelEnv(pettingzoo.ParallelEnv[str, np.ndarray, int]):
         """The state for centralised training, [S] float32; after the end, that of the ended episode."""
         if not self._batch.started:
             raise RuntimeError("state was called before reset; call reset first")
-        return self._batch.out.state[0].copy()
+        return np.array(self._batch.out.state[0])
 
     def action_masks(self) -> np.ndarray:
         """What each agent may do, [N, A] int8."""

@@ -44,11 +44,11 @@ class Spec:
 
     @property
     def obs_size(self) -> int:
-        return self.observation_layout[-1].slice.stop
+        return int(self.observation_layout[-1].slice.stop)
 
     @property
     def state_size(self) -> int:
-        return self.state_layout[-1].slice.stop
+        return int(self.state_layout[-1].slice.stop)
 
     def to_dict(self) -> dict[str, Any]:
         """The same, as JSON can hold it: infinite numbers are strings."""
