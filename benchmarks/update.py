@@ -1,0 +1,70 @@
+"""What one gradient step costs: VDN, QMIX and QTRAN, on 32 episodes of spread and of predator-prey.
+
+    python benchmarks/update.py
+
+Times are medians; the machine should do nothing else meanwhile.
+"""
+
+import statistics
+import time
+
+import numpy as np
+import torch
+from environments import machine
+
+from coopgym.baselines import algorithm
+from coopgym.baselines.episodes import Episodes
+from coopgym.baselines.replay import Replay
+from coopgym.envs import environment
+from coopgym.envs.core import Batch, Environment
+
+ALGORITHMS = ("vdn", "qmix", "qtran")
+GAMES = ("spread_v1", "predator_prey_v1")
+THREADS = (1, 2)
+EPISODES = 32
+
+
+def episodes(env: Environment) -> Episodes:
+    """Whole episodes of agents that act at random, which hardly ever end before the time limit."""
+    batch = Batch(env, EPISODES, seed=0)
+    replay = Replay(batch, EPISODES, seed=0)
+    random = np.random.default_rng(0)
+    batch.reset()
+    replay.begin(batch, np.ones(EPISODES, np.bool_))
+    while len(replay) < EPISODES:
+        batch.step(random.integers(env.n_actions, size=(EPISODES, env.n_agents)))
+        replay.add(batch)
+    return replay.sample(EPISODES)
+
+
+def milliseconds(name: str, env: Environment, data: Episodes, repeats: int) -> float:
+    """The median time of a gradient step."""
+    learner = algorithm(name)(env, algorithm(name).Config())
+    learner.update(data)
+    times = []
+    for _ in range(repeats):
+        started = time.perf_counter()
+        learner.update(data)
+        times.append(time.perf_counter() - started)
+    return 1000 * statistics.median(times)
+
+
+def measure(repeats: int = 11) -> None:
+    """Prints the table."""
+    print(f"milliseconds for a gradient step, median of {repeats}; {machine()}, torch {torch.__version__}\n")
+    titles = [f"{name}, {threads} thread{'s' * (threads > 1)}" for name in ALGORITHMS for threads in THREADS]
+    print(f"{'episodes x steps x agents':38}" + "".join(f"{title:>18}" for title in titles))
+    for id in GAMES:
+        env = environment(id)
+        data = episodes(env)
+        cells = []
+        for name in ALGORITHMS:
+            for threads in THREADS:
+                torch.set_num_threads(threads)
+                cells.append(milliseconds(name, env, data, repeats))
+        b, t, n = data.action.shape
+        print(f"{f'{id}, {b} x {t} x {n}':38}" + "".join(f"{cell:18.1f}" for cell in cells), flush=True)
+
+
+if __name__ == "__main__":
+    measure()
