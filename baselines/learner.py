@@ -3,7 +3,7 @@
 import copy
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import ClassVar, Protocol
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 import torch
@@ -83,6 +83,9 @@ class Config:
         return self.epsilon_start + done * (self.epsilon_end - self.epsilon_start)
 
 
+Fields = Config  # for annotations: within a learner, `Config` is the class's attribute
+
+
 class Learner:
     """Its live networks, a slow copy of them, and a loss. The loss and the networks are all that a subclass must write.
 
@@ -91,9 +94,9 @@ class Learner:
 
     name: ClassVar[str]
     paper: ClassVar[str]
-    Config: ClassVar[type[Config]] = Config
+    Config: ClassVar[type[Fields]] = Config
 
-    def __init__(self, env: Sizes, config: Config, seed: int = 0) -> None:
+    def __init__(self, env: Sizes, config: Fields, seed: int = 0) -> None:
         self.config, self.updates, self.env_steps, self.owed = config, 0, 0, 0.0
         self.progress = 0.0  # the part of the run that is done, in [0, 1]
         self.sizes = env
@@ -101,8 +104,8 @@ class Learner:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             agent = RecurrentAgent(env.n_agents, env.obs_size, env.n_actions, config.hidden)
-            self.live = nn.ModuleDict({"agent": agent, **self.networks(env)})
-        self.target = copy.deepcopy(self.live).requires_grad_(False)
+            self.live: Any = nn.ModuleDict({"agent": agent, **self.networks(env)})
+        self.target: Any = copy.deepcopy(self.live).requires_grad_(False)
         self.optimiser = torch.optim.Adam(self.live.parameters(), config.learning_rate, fused=True)
 
     def networks(self, env: Sizes) -> dict[str, nn.Module]:

@@ -32,6 +32,9 @@ class Config(learner.Config):
     """Units in the hidden layer of the networks that give the mixer its weights."""
 
 
+Fields = Config  # for annotations: within the learner, `Config` is the class's attribute
+
+
 class MonotonicMixer(nn.Module):
     """Section 4: a network of two layers whose weights come from the state and are not negative; biases are free."""
 
@@ -56,7 +59,7 @@ class QMIX(Learner):
     name = "qmix"
     paper = "Rashid et al., ICML 2018"
     Config = Config
-    config: Config
+    config: Fields
 
     def networks(self, env: Sizes) -> dict[str, nn.Module]:
         c = self.config

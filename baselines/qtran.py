@@ -44,6 +44,9 @@ class Config(learner.Config):
     """Units in the hidden layers of the joint value and of V."""
 
 
+Fields = Config  # for annotations: within the learner, `Config` is the class's attribute
+
+
 class JointValue(nn.Module):
     """Q_jt: any function of the state and of all agents' histories and actions.
 
@@ -79,7 +82,7 @@ class QTRAN(Learner):
     name = "qtran"
     paper = "Son et al., ICML 2019 (QTRAN-base)"
     Config = Config
-    config: Config
+    config: Fields
 
     def networks(self, env: Sizes) -> dict[str, nn.Module]:
         c = self.config
