@@ -1,5 +1,6 @@
 """The loop: collect, store, learn, evaluate, log."""
 
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -186,7 +187,10 @@ def _means(terms: list[dict[str, torch.Tensor]]) -> dict[str, float]:
 def _bar(total: int, title: str, shown: bool) -> Any:
     from tqdm import tqdm
 
-    return tqdm(total=total, desc=title, unit="step", unit_scale=True, dynamic_ncols=True, disable=not shown)
+    often = 0.1 if sys.stderr.isatty() else 10  # seconds; a log wants fewer lines than a screen
+    return tqdm(
+        total=total, desc=title, unit="step", unit_scale=True, dynamic_ncols=True, mininterval=often, disable=not shown
+    )
 
 
 def _tensorboard(path: Path | None) -> Any:
