@@ -99,7 +99,6 @@ class Learner:
     def __init__(self, env: Sizes, config: Fields, seed: int = 0) -> None:
         self.config, self.updates, self.env_steps, self.owed = config, 0, 0, 0.0
         self.progress = 0.0  # the part of the run that is done, in [0, 1]
-        self.sizes = env
         self.generator = np.random.default_rng(seed)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
