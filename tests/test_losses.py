@@ -1,0 +1,796 @@
+"""The losses against slow plain twins, and the properties that each paper promises. No training."""
+
+import copy
+import itertools
+import math
+import sys
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from coopgym.baselines import ALGORITHMS, algorithm
+from coopgym.baselines.episodes import Episodes, best_available, lambda_returns, mean_over_steps, taken
+from coopgym.baselines.learner import Learner, random_legal
+from coopgym.baselines.qmix import MonotonicMixer
+from coopgym.baselines.rollout import RandomTeam
+
+EVERY = pytest.mark.parametrize("name", list(ALGORITHMS))
+FACTORED = pytest.mark.parametrize("name", ["vdn", "qmix"])  # greedy for each agent is greedy for the team, always
+
+
+class Sizes(NamedTuple):
+    """An environment, as far as a learner asks."""
+
+    n_agents: int = 2
+    n_actions: int = 3
+    obs_size: int = 5
+    state_size: int = 4
+
+
+SMALL = Sizes()
+
+
+def learner(name: str, sizes: Sizes = SMALL, seed: int = 0, **fields: float) -> Learner:
+    """A learner in double precision, whose target differs from its live networks."""
+    kind = algorithm(name)
+    chosen = {"gamma": 0.9, "td_lambda": 0.0, "hidden": 6, "learning_rate": 1e-3, "target_period": 1000, **fields}
+    made = kind(sizes, kind.Config(**chosen), seed)
+    made.live.double()
+    made.target.double()
+    random = torch.Generator().manual_seed(seed)
+    for parameter in made.target.parameters():
+        parameter.add_(torch.randn(parameter.shape, generator=random, dtype=torch.float64), alpha=0.3)
+    return made
+
+
+def episodes(sizes: Sizes = SMALL, lengths: tuple[int, ...] = (4, 2, 3), ends: str = "tlt", seed: int = 0) -> Episodes:
+    """Random episodes of these lengths, each terminated by the rules (t) or cut by the limit (l), padded with zeros."""
+    random = np.random.default_rng(seed)
+    b, t, (n, a, o, s) = len(lengths), max(lengths), sizes
+    available = random.random((b, t + 1, n, a)) < 0.6
+    available[..., 0] |= ~available.any(-1)
+    happened = (np.arange(t) < np.array(lengths)[:, None]).astype(float)
+    terminated = np.zeros((b, t))
+    for row, (length, end) in enumerate(zip(lengths, ends, strict=True)):
+        terminated[row, length - 1] = end == "t"
+    seen = np.arange(t + 1) <= np.array(lengths)[:, None]  # [B, T + 1]: the last observation is seen too
+    return Episodes(
+        obs=torch.from_numpy(random.normal(size=(b, t + 1, n, o)) * seen[..., None, None]),
+        state=torch.from_numpy(random.normal(size=(b, t + 1, s)) * seen[..., None]),
+        available=torch.from_numpy(available),
+        action=torch.from_numpy(random_legal(available[:, :-1], random)),
+        reward=torch.from_numpy(random.normal(size=(b, t)) * happened),
+        terminated=torch.from_numpy(terminated),
+        happened=torch.from_numpy(happened),
+    )
+
+
+def gradients(loss: Tensor, module: nn.Module) -> dict[str, Tensor | None]:
+    """The gradient of each parameter by name, None where it has none."""
+    parameters = dict(module.named_parameters())
+    found = torch.autograd.grad(loss, list(parameters.values()), retain_graph=True, allow_unused=True)
+    return dict(zip(parameters, found, strict=True))
+
+
+@pytest.fixture(autouse=True, scope="module")
+def one_thread() -> Iterator[None]:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # what is this small is slower on several
+    yield
+    torch.set_num_threads(threads)
+
+
+def moved(gradient: Tensor | None) -> bool:
+    return gradient is not None and bool(gradient.abs().max() > 0)
+
+
+@pytest.fixture
+def targets(monkeypatch: pytest.MonkeyPatch) -> Callable[[Learner, Episodes], tuple[Tensor, Tensor]]:
+    """What a learner's loss regresses to, y, and the value after each step that it contains."""
+
+    def watch(made: Learner, ep: Episodes) -> tuple[Tensor, Tensor]:
+        seen = []
+
+        def watched(next_value: Tensor, *others: object) -> Tensor:
+            seen.append((lambda_returns(next_value, *others), next_value))
+            return seen[-1][0]
+
+        monkeypatch.setattr(sys.modules[type(made).__module__], "lambda_returns", watched)
+        made.loss(ep)
+        ((y, next_value),) = seen
+        return y, next_value
+
+    return watch
+
+
+# The plain twins: the equations of the papers in loops over episodes, steps and agents.
+
+
+def affine(layer: nn.Linear, x: np.ndarray) -> np.ndarray:
+    return layer.weight.detach().numpy() @ x + layer.bias.detach().numpy()
+
+
+def perceptron(layers: nn.Sequential, x: np.ndarray) -> np.ndarray:
+    """Linear layers with ReLU or ELU between them."""
+    for layer in layers:
+        if isinstance(layer, nn.Linear):
+            x = affine(layer, x)
+        elif isinstance(layer, nn.ReLU):
+            x = np.maximum(x, 0)
+        elif isinstance(layer, nn.ELU):
+            x = np.where(x > 0, x, np.exp(np.minimum(x, 0)) - 1)
+        else:
+            raise TypeError(layer)
+    return x
+
+
+def sigmoid(x: np.ndarray) -> np.ndarray:
+    return 1 / (1 + np.exp(-x))
+
+
+def plain_unroll(agent: nn.Module, ep: Episodes) -> tuple[np.ndarray, np.ndarray]:
+    """The utilities [B, T + 1, N, A] and hidden states [B, T + 1, N, H], one agent and step after the other."""
+    b, slots, n, _ = ep.obs.shape
+    a, width = agent.n_actions, agent.hidden
+    q, hs = np.zeros((b, slots, n, a)), np.zeros((b, slots, n, width))
+    weights = {name: p.detach().numpy() for name, p in agent.memory.named_parameters()}
+    for row, i in itertools.product(range(b), range(n)):
+        h = np.zeros(width)
+        for t in range(slots):
+            last_action = np.zeros(a)
+            if t > 0:
+                last_action[ep.action[row, t - 1, i]] = 1
+            x = np.concatenate((ep.obs[row, t, i].numpy(), last_action, np.eye(n)[i]))
+            x = np.maximum(affine(agent.encode, x), 0)
+            of_x = weights["weight_ih_l0"] @ x + weights["bias_ih_l0"]
+            of_h = weights["weight_hh_l0"] @ h + weights["bias_hh_l0"]
+            reset = sigmoid(of_x[:width] + of_h[:width])
+            update = sigmoid(of_x[width : 2 * width] + of_h[width : 2 * width])
+            candidate = np.tanh(of_x[2 * width :] + reset * of_h[2 * width :])
+            h = (1 - update) * candidate + update * h
+            q[row, t, i], hs[row, t, i] = affine(agent.decode, h), h
+    return q, hs
+
+
+def length(ep: Episodes, row: int) -> int:
+    return int(ep.happened[row].sum())
+
+
+def steps(ep: Episodes) -> list[tuple[int, int]]:
+    """(episode, step) of every step that happened."""
+    return [(row, t) for row in range(len(ep.happened)) for t in range(length(ep, row))]
+
+
+def plain_return(ep: Episodes, row: int, t: int, next_value: np.ndarray, gamma: float, td_lambda: float) -> float:
+    """G_t = r_t + gamma ((1 - lambda) next_value_t + lambda G_{t+1}), as it stands, down to the episode's last step."""
+    value = next_value[row, t]
+    if t + 1 < length(ep, row):
+        value = (1 - td_lambda) * value + td_lambda * plain_return(ep, row, t + 1, next_value, gamma, td_lambda)
+    return float(ep.reward[row, t]) + gamma * (1 - float(ep.terminated[row, t])) * value
+
+
+def greedy(ep: Episodes, q: np.ndarray, row: int, t: int, i: int) -> int:
+    """The available action of the highest utility, by comparing one after the other."""
+    best, value = -1, -math.inf
+    for a in range(q.shape[-1]):
+        if ep.available[row, t, i, a] and q[row, t, i, a] > value:
+            best, value = a, q[row, t, i, a]
+    return best
+
+
+def plain_iql(made: Learner, ep: Episodes) -> float:
+    q, _ = plain_unroll(made.live["agent"], ep)
+    q_target, _ = plain_unroll(made.target["agent"], ep)
+    errors = []
+    for i in range(q.shape[2]):
+        next_value = np.zeros(ep.reward.shape)
+        for row, t in steps(ep):
+            next_value[row, t] = q_target[row, t + 1, i, greedy(ep, q, row, t + 1, i)]
+        for row, t in steps(ep):
+            y = plain_return(ep, row, t, next_value, made.config.gamma, made.config.td_lambda)
+            errors.append((y - q[row, t, i, ep.action[row, t, i]]) ** 2)
+    return float(np.mean(errors))
+
+
+def plain_sum(networks: nn.ModuleDict, q: list[float], state: np.ndarray) -> float:
+    return sum(q)
+
+
+def plain_mixer(networks: nn.ModuleDict, q: list[float], state: np.ndarray) -> float:
+    mixer = networks["mixer"]
+    w1, w2 = np.abs(perceptron(mixer.w1, state)), np.abs(perceptron(mixer.w2, state))
+    b1, b2 = affine(mixer.b1, state), perceptron(mixer.b2, state)[0]
+    q_tot = b2
+    for unit in range(mixer.width):
+        x = b1[unit] + sum(q[i] * w1[i * mixer.width + unit] for i in range(len(q)))
+        q_tot += w2[unit] * (x if x > 0 else math.exp(x) - 1)
+    return float(q_tot)
+
+
+def plain_mixed(mix: Callable[[nn.ModuleDict, list[float], np.ndarray], float]) -> Callable[[Learner, Episodes], float]:
+    """The loss of an algorithm that mixes the agents' utilities into one."""
+
+    def loss(made: Learner, ep: Episodes) -> float:
+        q, _ = plain_unroll(made.live["agent"], ep)
+        q_target, _ = plain_unroll(made.target["agent"], ep)
+        agents, state, next_value = range(q.shape[2]), ep.state.numpy(), np.zeros(ep.reward.shape)
+        for row, t in steps(ep):
+            best = [q_target[row, t + 1, i, greedy(ep, q, row, t + 1, i)] for i in agents]
+            next_value[row, t] = mix(made.target, best, state[row, t + 1])
+        errors = []
+        for row, t in steps(ep):
+            q_tot = mix(made.live, [q[row, t, i, ep.action[row, t, i]] for i in agents], state[row, t])
+            y = plain_return(ep, row, t, next_value, made.config.gamma, made.config.td_lambda)
+            errors.append((y - q_tot) ** 2)
+        return float(np.mean(errors))
+
+    return loss
+
+
+def plain_joint(networks: nn.ModuleDict, h: np.ndarray, action: list[int], state: np.ndarray) -> float:
+    joint = networks["joint"]
+    pairs = [np.concatenate((h[i], np.eye(joint.n_actions)[a])) for i, a in enumerate(action)]
+    return float(perceptron(joint.value, np.concatenate((state, sum(perceptron(joint.encode, x) for x in pairs))))[0])
+
+
+def plain_qtran(made: Learner, ep: Episodes) -> float:
+    q, h = plain_unroll(made.live["agent"], ep)
+    _, h_target = plain_unroll(made.target["agent"], ep)
+    agents, state, next_value = range(q.shape[2]), ep.state.numpy(), np.zeros(ep.reward.shape)
+    for row, t in steps(ep):
+        best = [greedy(ep, q, row, t + 1, i) for i in agents]
+        next_value[row, t] = plain_joint(made.target, h_target[row, t + 1], best, state[row, t + 1])
+    td, opt, nopt = [], [], []
+    for row, t in steps(ep):
+        action, best = ep.action[row, t].tolist(), [greedy(ep, q, row, t, i) for i in agents]
+        v = perceptron(made.live["v"], state[row, t])[0]
+        joint = plain_joint(made.live, h[row, t], action, state[row, t])
+        joint_best = plain_joint(made.live, h[row, t], best, state[row, t])
+        y = plain_return(ep, row, t, next_value, made.config.gamma, made.config.td_lambda)
+        td.append((joint - y) ** 2)
+        opt.append((sum(q[row, t, i, best[i]] for i in agents) - joint_best + v) ** 2)
+        nopt.append(min(sum(q[row, t, i, action[i]] for i in agents) - joint + v, 0) ** 2)
+    return float(np.mean(td) + made.config.lambda_opt * np.mean(opt) + made.config.lambda_nopt * np.mean(nopt))
+
+
+PLAIN: dict[str, Callable[[Learner, Episodes], float]] = {
+    "iql": plain_iql,
+    "vdn": plain_mixed(plain_sum),
+    "qmix": plain_mixed(plain_mixer),
+    "qtran": plain_qtran,
+}
+
+
+def test_every_algorithm_has_a_plain_twin() -> None:
+    assert set(PLAIN) == set(ALGORITHMS)
+
+
+@EVERY
+@pytest.mark.parametrize("td_lambda", [0.0, 0.7])
+def test_loss_equals_its_plain_twin(name: str, td_lambda: float) -> None:
+    for seed in range(3):
+        made, ep = learner(name, seed=seed, td_lambda=td_lambda), episodes(seed=seed)
+        loss, terms = made.loss(ep)
+        assert loss.item() == pytest.approx(PLAIN[name](made, ep), rel=1e-6, abs=1e-6)
+        assert loss.item() > 0.01
+        assert all(np.isfinite(term.item()) for term in terms.values())
+
+
+def test_the_weights_of_qtrans_conditions_are_those_of_the_config() -> None:
+    made, ep = learner("qtran", lambda_opt=0.3, lambda_nopt=5.0), episodes()
+    made.live["v"][-1].bias.data -= 3.0  # so that the inequality is broken somewhere
+    loss, terms = made.loss(ep)
+    assert loss.item() == pytest.approx(PLAIN["qtran"](made, ep), rel=1e-6)
+    assert min(terms["opt"].item(), terms["nopt"].item()) > 0.001
+
+
+# Steps that count, steps that do not, and how an episode ends.
+
+
+def with_garbage(ep: Episodes, seed: int) -> Episodes:
+    """The same episodes with noise wherever nothing happened, and behind a terminal step."""
+    random = np.random.default_rng(seed)
+    noise = copy.deepcopy(ep)
+    for row in range(len(ep.happened)):
+        end = length(ep, row)
+        unseen = end + 1 - int(ep.terminated[row, end - 1])  # what is seen after a terminal step has no value
+        noise.obs[row, unseen:] = torch.from_numpy(random.normal(0, 100, noise.obs[row, unseen:].shape))
+        noise.state[row, unseen:] = torch.from_numpy(random.normal(0, 100, noise.state[row, unseen:].shape))
+        noise.available[row, unseen:] = torch.from_numpy(random.random(noise.available[row, unseen:].shape) < 0.5)
+        noise.action[row, end:] = torch.from_numpy(
+            random.integers(0, ep.available.shape[-1], noise.action[row, end:].shape)
+        )
+        noise.reward[row, end:] = torch.from_numpy(random.normal(0, 100, noise.reward[row, end:].shape))
+        noise.terminated[row, end:] = torch.from_numpy(
+            random.integers(0, 2, noise.reward[row, end:].shape).astype(float)
+        )
+    return noise
+
+
+@EVERY
+@pytest.mark.parametrize("td_lambda", [0.0, 0.7, 1.0])
+def test_garbage_after_the_end_changes_neither_loss_nor_gradients(name: str, td_lambda: float) -> None:
+    made, ep = learner(name, td_lambda=td_lambda), episodes(lengths=(5, 1, 3, 2), ends="tltl")
+    loss, _ = made.loss(ep)
+    expected = gradients(loss, made.live)
+    for seed in range(3):
+        noise = with_garbage(ep, seed)
+        assert not torch.equal(noise.obs, ep.obs)
+        noisy, _ = made.loss(noise)
+        assert noisy.item() == loss.item()
+        for parameter, gradient in gradients(noisy, made.live).items():
+            before = expected[parameter]
+            assert before is not None and gradient is not None, parameter
+            assert torch.equal(gradient, before), parameter
+
+
+@EVERY
+@pytest.mark.parametrize("td_lambda", [0.0, 0.7])
+def test_longer_padding_changes_nothing(name: str, td_lambda: float) -> None:
+    made, ep = learner(name, td_lambda=td_lambda), episodes()
+    padded = with_garbage(
+        Episodes(*(torch.cat((x, torch.zeros_like(x[:, :1]).expand(-1, 3, *x.shape[2:])), 1) for x in ep)), seed=0
+    )
+    loss, _ = made.loss(ep)
+    longer, _ = made.loss(padded)
+    assert longer.item() == pytest.approx(loss.item(), rel=1e-12)
+    for before, after in zip(gradients(loss, made.live).values(), gradients(longer, made.live).values(), strict=True):
+        torch.testing.assert_close(after, before, rtol=1e-9, atol=1e-12)
+
+
+@EVERY
+def test_a_time_limit_differs_from_a_terminal_step_by_the_discounted_value_after_it(name: str, targets) -> None:
+    made = learner(name, gamma=0.8)
+    cut, ended = episodes(lengths=(4, 2), ends="ll"), episodes(lengths=(4, 2), ends="tt")
+    y_cut, next_value = targets(made, cut)
+    y_ended, _ = targets(made, ended)
+    for row, last in ((0, 3), (1, 1)):
+        assert torch.equal(y_ended[row, last], cut.reward[row, last].expand_as(y_ended[row, last]))
+        torch.testing.assert_close(y_cut[row, last], y_ended[row, last] + 0.8 * next_value[row, last])
+        assert next_value[row, last].abs().min() > 1e-3
+        assert torch.equal(y_cut[row, :last], y_ended[row, :last])
+    assert made.loss(cut)[0].item() == pytest.approx(PLAIN[name](made, cut), rel=1e-6)
+    assert made.loss(ended)[0].item() == pytest.approx(PLAIN[name](made, ended), rel=1e-6)
+
+
+@EVERY
+def test_targets_are_constants_made_by_the_target_networks(name: str, targets) -> None:
+    made, ep = learner(name), episodes()
+    y, _ = targets(made, ep)
+    assert not y.requires_grad
+    made.loss(ep)[0].backward()
+    assert all(parameter.grad is None and not parameter.requires_grad for parameter in made.target.parameters())
+    with torch.no_grad():
+        for parameter in made.target.parameters():
+            parameter.mul_(1.1)
+    changed, _ = targets(made, ep)
+    goes_on = (ep.happened * (1 - ep.terminated)).bool()
+    assert (changed - y)[goes_on].abs().min() > 1e-6
+    assert torch.equal(changed[ep.terminated.bool()], y[ep.terminated.bool()])
+
+
+@EVERY
+def test_every_live_parameter_learns(name: str) -> None:
+    made, ep = learner(name), episodes()
+    for parameter, gradient in gradients(made.loss(ep)[0], made.live).items():
+        assert moved(gradient), parameter
+
+
+# Agents that change places.
+
+
+def change_places(made: Learner, order: list[int]) -> None:
+    """Moves what belongs to one agent alone: the weights of its index and, in QMIX's mixer, those of its utility."""
+    for networks in (made.live, made.target):
+        agent = networks["agent"]
+        index = agent.encode.weight.data[:, -agent.n_agents :]
+        index.copy_(index[:, order].clone())
+        if "mixer" in networks:
+            last, width = networks["mixer"].w1[-1], networks["mixer"].width
+            for rows in (last.weight.data, last.bias.data):
+                by_agent = rows.unflatten(0, (agent.n_agents, width))
+                by_agent.copy_(by_agent[order].clone())
+
+
+@EVERY
+def test_agents_that_change_places_with_their_ids_change_nothing(name: str) -> None:
+    sizes, order = Sizes(n_agents=3), [2, 0, 1]
+    made, ep = learner(name, sizes), episodes(sizes)
+    loss, _ = made.loss(ep)
+    permuted = ep._replace(obs=ep.obs[:, :, order], available=ep.available[:, :, order], action=ep.action[:, :, order])
+    without_ids, _ = made.loss(permuted)
+    assert abs(without_ids.item() - loss.item()) > 1e-6  # the index tells agents apart
+    change_places(made, order)
+    after, _ = made.loss(permuted)
+    assert after.item() == pytest.approx(loss.item(), rel=1e-9)
+
+
+# Actions that are not available.
+
+
+@EVERY
+def test_the_utility_of_an_action_that_is_never_available_is_used_nowhere(name: str) -> None:
+    made, ep = learner(name, td_lambda=0.5), episodes()
+    ep.available[..., 1] = False
+    ep.available[..., 0] |= ~ep.available.any(-1)
+    ep.action[ep.action == 1] = 0
+    loss, _ = made.loss(ep)
+    head = gradients(loss, made.live["agent"])["decode.bias"]
+    assert head is not None
+    assert head[1] == 0
+    assert head.abs().max() > 0
+    for networks in (made.live, made.target):
+        networks["agent"].decode.bias.data[1] += 1000.0  # by far the best, were it available
+    assert made.loss(ep)[0].item() == loss.item()
+
+
+@EVERY
+@pytest.mark.parametrize("epsilon", [0.0, 0.5, 1.0])
+def test_behaviour_takes_available_actions_only(name: str, epsilon: float) -> None:
+    sizes = Sizes(n_agents=3, n_actions=4)
+    made = learner(name, sizes, epsilon_start=epsilon, epsilon_end=epsilon)
+    made.live.float()
+    made.live["agent"].decode.bias.data[2] = 1000.0
+    random, behaviour = np.random.default_rng(0), made.behaviour()
+    behaviour.reset(50)
+    seen = set()
+    for _ in range(10):
+        mask = (random.random((50, 3, 4)) < 0.4).astype(np.int8)
+        mask[..., 3] |= ~mask.any(-1)
+        action = behaviour.act(random.normal(size=(50, 3, 5)).astype(np.float32), mask)
+        assert np.take_along_axis(mask, action[..., None], -1).all()
+        seen |= set(action.flat)
+        if epsilon == 0:
+            assert (action[mask[..., 2] == 1] == 2).all()
+    assert seen == {0, 1, 2, 3}
+
+
+@pytest.mark.parametrize(
+    "draw", [random_legal, lambda mask, random: RandomTeam(int(random.integers(99))).act(mask, mask)]
+)
+def test_random_actions_are_uniform_over_the_available_ones(draw) -> None:
+    mask = np.zeros((30_000, 2, 4), np.int8)
+    mask[:, 0, [0, 2, 3]] = 1
+    mask[:, 1, 1] = 1
+    action = draw(mask, np.random.default_rng(1))
+    assert action.shape == (30_000, 2)
+    assert (action[:, 1] == 1).all()
+    shares = np.bincount(action[:, 0], minlength=4) / 30_000
+    assert shares[1] == 0
+    assert np.abs(shares[[0, 2, 3]] - 1 / 3).max() < 0.012  # 4.4 standard deviations
+
+
+# What each paper promises.
+
+
+class Given(nn.Module):
+    """An agent whose utilities q [B, T + 1, N, A] are what the test says, whatever it sees."""
+
+    def __init__(self, q: Tensor) -> None:
+        super().__init__()
+        self.q = nn.Parameter(q)
+
+    def unroll(self, ep: Episodes) -> tuple[Tensor, Tensor]:
+        return self.q, torch.zeros(*self.q.shape[:3], 1, dtype=self.q.dtype)
+
+
+def q_tot(made: Learner, q: Tensor, state: Tensor) -> Tensor:
+    """The team's value of utilities q [B, N] in states [B, S]."""
+    if "mixer" in made.live:
+        return made.live["mixer"](q.unsqueeze(1), state.unsqueeze(1)).squeeze(1)
+    return q.sum(-1)
+
+
+@FACTORED
+def test_the_agents_greedy_actions_are_the_best_joint_action(name: str) -> None:
+    n, a = 3, 4
+    made, random = learner(name, Sizes(n, a)), torch.Generator().manual_seed(0)
+    joint = torch.tensor(list(itertools.product(range(a), repeat=n)))  # [A^N, N]
+    draws = 0
+    while draws < 500:
+        if draws % 10 == 0:
+            for parameter in made.live.parameters():
+                parameter.data.copy_(torch.randn(parameter.shape, generator=random, dtype=torch.float64))
+        q = torch.randn(n, a, generator=random, dtype=torch.float64)
+        state = torch.randn(1, 4, generator=random, dtype=torch.float64).expand(len(joint), -1)
+        first, second = q.topk(2, -1).values.unbind(-1)
+        if (first - second).min() <= 1e-3:
+            continue
+        value = q_tot(made, taken(q.expand(len(joint), n, a), joint), state)
+        assert joint[value.argmax()].tolist() == q.argmax(-1).tolist()
+        draws += 1
+
+
+def test_iql_of_one_agent_is_vdn_of_one_agent_bit_for_bit() -> None:
+    sizes = Sizes(n_agents=1)
+    iql, vdn = (learner(name, sizes, td_lambda=0.4, target_period=2) for name in ("iql", "vdn"))
+    for seed in range(5):
+        ep = episodes(sizes, seed=seed)
+        a, b = iql.update(ep), vdn.update(ep)
+        assert a["loss"] == b["loss"]
+    for ours, theirs in zip(iql.live.parameters(), vdn.live.parameters(), strict=True):
+        assert torch.equal(ours, theirs)
+
+
+def test_an_agents_loss_in_iql_does_not_depend_on_what_the_others_do() -> None:
+    """Only agent i moves the weights of index i. In one step, as the agents' later inputs hold their last actions."""
+    sizes = Sizes(n_agents=3)
+    made, ep = learner("iql", sizes), episodes(sizes, lengths=(1, 1), ends="tl")
+    ep.available[:] = True
+
+    def of_index(some: Episodes) -> Tensor:
+        gradient = gradients(made.loss(some)[0], made.live["agent"])["encode.weight"]
+        assert gradient is not None
+        return gradient[:, -3:]
+
+    before = of_index(ep)
+    other = copy.deepcopy(ep)
+    other.action[:, 0, 1] = (other.action[:, 0, 1] + 1) % 3
+    after = of_index(other)
+    assert torch.equal(before[:, [0, 2]], after[:, [0, 2]])
+    assert not torch.equal(before[:, 1], after[:, 1])
+
+
+def test_vdns_team_value_grows_one_for_one_with_each_taken_utility() -> None:
+    made, ep = learner("vdn"), episodes(lengths=(3, 3), ends="ll")
+    made.live["agent"] = Given(torch.randn(2, 4, 2, 3, dtype=torch.float64))
+    (gradient,) = torch.autograd.grad(made.loss(ep)[1]["q_mean"] * 6, made.live["agent"].q)  # 6 steps in the mean
+    expected = torch.zeros_like(gradient)
+    expected[:, :-1].scatter_(-1, ep.action.unsqueeze(-1), 1.0)
+    torch.testing.assert_close(gradient, expected)
+
+
+def test_vdn_does_not_notice_a_constant_moved_from_one_agent_to_another() -> None:
+    made, ep = learner("vdn", td_lambda=0.5), episodes(lengths=(3, 2), ends="lt")
+    q = torch.randn(2, 4, 2, 3, dtype=torch.float64)
+    shift = torch.tensor([[5.0], [-5.0]], dtype=torch.float64)
+    losses = []
+    for live in (q, q + shift, q + shift.abs()):
+        made.live["agent"] = Given(live)
+        losses.append(made.loss(ep)[0].item())
+    assert losses[1] == pytest.approx(losses[0], rel=1e-9)
+    assert losses[2] != pytest.approx(losses[0], rel=0.01)
+
+
+def random_mixer(random: torch.Generator) -> MonotonicMixer:
+    mixer = MonotonicMixer(3, 4, 8, 16).double()
+    for parameter in mixer.parameters():
+        parameter.data.copy_(torch.randn(parameter.shape, generator=random, dtype=torch.float64) / 2)
+    return mixer
+
+
+def test_qmixs_team_value_never_falls_when_a_utility_grows() -> None:
+    random, step, smallest = torch.Generator().manual_seed(0), 1e-6, math.inf
+    for _ in range(50):  # 50 mixers of 20 states: 1,000 draws
+        mixer = random_mixer(random)
+        q = (3 * torch.randn(20, 1, 3, generator=random, dtype=torch.float64)).requires_grad_()
+        state = torch.randn(20, 1, 4, generator=random, dtype=torch.float64)
+        assert q.min() < 0 < q.max()
+        value = mixer(q, state)
+        (slope,) = torch.autograd.grad(value.sum(), q)
+        assert slope.min() >= 0
+        smallest = min(smallest, slope.max().item())
+        for i in range(3):
+            bump = torch.eye(3, dtype=torch.float64)[i] * step
+            difference = (mixer(q + bump, state) - mixer(q - bump, state)) / (2 * step)
+            torch.testing.assert_close(difference.squeeze(1), slope[:, 0, i], rtol=1e-4, atol=1e-4)
+    assert smallest > 0.1
+
+
+def test_qmixs_state_and_biases_move_the_team_value_both_ways() -> None:
+    random = torch.Generator().manual_seed(0)
+    mixer, q = random_mixer(random), torch.full((200, 1, 3), 0.1, dtype=torch.float64)
+    value = mixer(q, torch.randn(200, 1, 4, generator=random, dtype=torch.float64))
+    assert value.min() < -1
+    assert value.max() > 1
+    state = torch.ones(1, 1, 4, dtype=torch.float64)
+    before = mixer(q[:1], state).item()
+    for shift in (-7.0, 7.0):
+        mixer.b2[-1].bias.data += shift
+        assert mixer(q[:1], state).item() == pytest.approx(before + shift)
+        mixer.b2[-1].bias.data -= shift
+    for shift, lower in ((-50.0, True), (50.0, False)):
+        mixer.b1.bias.data += shift
+        assert (mixer(q[:1], state).item() < before) is lower
+        mixer.b1.bias.data -= shift
+
+
+def test_a_mixer_without_weights_returns_its_last_bias() -> None:
+    random = torch.Generator().manual_seed(0)
+    mixer = random_mixer(random)
+    for layers in (mixer.w1, mixer.w2):
+        layers[-1].weight.data.zero_()
+        layers[-1].bias.data.zero_()
+    q, state = torch.randn(9, 2, 3, dtype=torch.float64), torch.randn(9, 2, 4, dtype=torch.float64)
+    assert torch.equal(mixer(q, state), mixer.b2(state).squeeze(-1))
+
+
+def test_qmix_mixes_with_the_state_of_the_same_time() -> None:
+    made, ep = learner("qmix"), episodes(lengths=(2,), ends="t")
+    made.live["agent"] = Given(torch.randn(1, 3, 2, 3, dtype=torch.float64))
+    before = made.loss(ep)[1]["q_mean"].item()
+    ep.state[:, 2] += 1  # after the last step: of no account for the values of the steps
+    assert made.loss(ep)[1]["q_mean"].item() == before
+    ep.state[:, 1] += 1
+    assert made.loss(ep)[1]["q_mean"].item() != before
+
+
+class Table(nn.Module):
+    """A joint value, or a state value, that the test wrote down: one number for each joint action, or one for all."""
+
+    def __init__(self, values: list[float]) -> None:
+        super().__init__()
+        self.values = nn.Parameter(torch.tensor(values, dtype=torch.float64))
+
+    def forward(self, *inputs: Tensor) -> Tensor:
+        if len(inputs) == 1:  # V: [B, T, S] -> [B, T, 1]
+            return self.values.expand(*inputs[0].shape[:2], 1)
+        _, action, _ = inputs
+        return self.values[2 * action[..., 0] + action[..., 1]]  # two agents of two actions
+
+
+def qtran_by_hand(utilities: list[list[float]], joint: list[float], v: float, payoff: list[float]) -> dict[str, float]:
+    """The terms of QTRAN's loss in a one-shot game of 2 x 2 actions, all joint actions once."""
+    sizes = Sizes(2, 2, 1, 1)
+    made = learner("qtran", sizes, lambda_opt=2.0, lambda_nopt=3.0)
+    made.live["agent"] = Given(torch.tensor(utilities, dtype=torch.float64).expand(4, 2, 2, 2).clone())
+    made.live["joint"], made.live["v"] = Table(joint), Table([v])
+    ep = episodes(sizes, lengths=(1, 1, 1, 1), ends="tttt")
+    ep.available[:] = True
+    ep = ep._replace(
+        action=torch.tensor([[[0, 0]], [[0, 1]], [[1, 0]], [[1, 1]]]),
+        reward=torch.tensor(payoff, dtype=torch.float64).unsqueeze(1),
+    )
+    loss, terms = made.loss(ep)
+    return {"loss": loss.item(), **{name: term.item() for name, term in terms.items()}}
+
+
+def test_qtrans_terms_are_those_worked_out_by_hand() -> None:
+    # Q' = [[3, 1], [4, 2]], greedy (1, 0); brackets Q' - Q_jt + V: [[1, 3], [-2, -1]].
+    terms = qtran_by_hand([[1, 2], [2, 0]], joint=[1, -3, 5, 2], v=-1.0, payoff=[2, -3, 5, 0])
+    assert terms["td"] == pytest.approx((1 + 0 + 0 + 4) / 4)
+    assert terms["opt"] == pytest.approx((4 - 5 - 1) ** 2)
+    assert terms["nopt"] == pytest.approx((0 + 0 + 4 + 1) / 4)
+    assert terms["loss"] == pytest.approx(1.25 + 2 * 4 + 3 * 1.25)
+
+
+def test_qtrans_inequality_costs_nothing_where_it_holds() -> None:
+    for v in (0.0, 0.5, 100.0):  # Q' - Q_jt = [[0, 1], [2, 3]]: with equality at (0, 0)
+        terms = qtran_by_hand([[1, 2], [2, 0]], joint=[3, 0, 2, -1], v=v, payoff=[3, 0, 2, -1])
+        assert terms["nopt"] == 0
+        assert terms["td"] == 0
+    assert qtran_by_hand([[1, 2], [2, 0]], joint=[3, 0, 2, -1], v=-0.5, payoff=[0] * 4)["nopt"] == pytest.approx(1 / 16)
+
+
+def test_qtrans_gradients_go_where_its_table_says() -> None:
+    made, ep = learner("qtran"), episodes()
+    made.live["v"][-1].bias.data -= 3.0  # so that the inequality is broken somewhere
+    _, terms = made.loss(ep)
+    assert terms["nopt"] > 0.1
+    head, trunk = ("agent.decode",), ("agent.encode", "agent.memory")
+    for term, learns, rests in (
+        ("td", ("joint", *trunk), ("v", *head)),
+        ("opt", ("v", *head, *trunk), ("joint",)),
+        ("nopt", ("v", *head, *trunk), ("joint",)),
+    ):
+        for parameter, gradient in gradients(terms[term], made.live).items():
+            assert moved(gradient) is parameter.startswith(learns), f"{term}: {parameter}"
+            assert moved(gradient) is not parameter.startswith(rests), f"{term}: {parameter}"
+
+
+# The helpers that every loss uses.
+
+
+def test_lambda_returns_equal_their_recursion() -> None:
+    for seed, td_lambda in itertools.product(range(5), (0.0, 0.3, 0.9, 1.0)):
+        ep = episodes(lengths=(6, 2, 4, 1, 5), ends="tlltt", seed=seed)
+        next_value = torch.randn(5, 6, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+        g = lambda_returns(next_value, ep, 0.9, td_lambda)
+        for row, t in steps(ep):
+            expected = plain_return(ep, row, t, next_value.numpy(), 0.9, td_lambda)
+            assert g[row, t].item() == pytest.approx(expected, rel=1e-12, abs=1e-12)
+
+
+def test_lambda_returns_treat_each_agent_by_itself() -> None:
+    ep, next_value = episodes(), torch.randn(3, 4, 2, dtype=torch.float64)
+    for td_lambda in (0.0, 0.6):
+        both = lambda_returns(next_value, ep, 0.9, td_lambda)
+        assert both.shape == (3, 4, 2)
+        for i in range(2):
+            torch.testing.assert_close(both[..., i], lambda_returns(next_value[..., i], ep, 0.9, td_lambda))
+
+
+def test_lambda_zero_is_the_one_step_target_exactly() -> None:
+    ep, next_value = episodes(), torch.randn(3, 4, dtype=torch.float64)
+    expected = ep.reward + 0.9 * (1 - ep.terminated) * next_value
+    assert torch.equal(lambda_returns(next_value, ep, 0.9, 0.0), expected)
+    happened = ep.happened.bool()  # the recursion itself, with a weight too small to matter
+    torch.testing.assert_close(lambda_returns(next_value, ep, 0.9, 1e-300)[happened], expected[happened])
+
+
+def test_lambda_one_is_the_discounted_return_and_after_a_time_limit_the_value_that_follows() -> None:
+    ep, next_value = episodes(lengths=(3, 2), ends="tl"), torch.randn(2, 3, dtype=torch.float64)
+    g = lambda_returns(next_value, ep, 0.5, 1.0)
+    r = ep.reward
+    assert g[0, 0].item() == pytest.approx((r[0, 0] + 0.5 * r[0, 1] + 0.25 * r[0, 2]).item())
+    assert g[0, 2].item() == pytest.approx(r[0, 2].item())
+    assert g[1, 0].item() == pytest.approx((r[1, 0] + 0.5 * r[1, 1] + 0.25 * next_value[1, 1]).item())
+
+
+def test_taken_best_available_and_the_mean_are_those_of_a_small_example() -> None:
+    q = torch.tensor([[[1.0, 5.0, 3.0], [-2.0, -4.0, -3.0]]])  # [1, 2, 3]
+    assert taken(q, torch.tensor([[2, 1]])).tolist() == [[3.0, -4.0]]
+    available = torch.tensor([[[True, False, True], [False, True, True]]])
+    assert best_available(q, available).tolist() == [[2, 2]]
+    assert best_available(q, torch.ones(1, 2, 3, dtype=torch.bool)).tolist() == [[1, 0]]
+    ep = episodes(lengths=(2, 1), ends="tt")
+    x = torch.tensor([[1.0, 3.0], [8.0, 1000.0]], dtype=torch.float64)
+    assert mean_over_steps(x, ep).item() == 4.0
+    assert mean_over_steps(torch.stack((x, x + 2), -1), ep).item() == 5.0  # over steps and agents
+
+
+# What learners do beside their losses.
+
+
+@EVERY
+def test_the_target_is_copied_every_target_period_and_rests_between(name: str) -> None:
+    made, ep = learner(name, target_period=3, learning_rate=0.01), episodes()
+    before = copy.deepcopy(made.target.state_dict())
+    for update in range(1, 7):
+        made.update(ep)
+        same = {key: torch.equal(value, made.live.state_dict()[key]) for key, value in made.target.state_dict().items()}
+        if update % 3 == 0:
+            assert all(same.values())
+            before = copy.deepcopy(made.target.state_dict())
+        else:
+            assert not any(same.values())
+            assert all(torch.equal(value, before[key]) for key, value in made.target.state_dict().items())
+
+
+@EVERY
+def test_the_same_seed_gives_the_same_networks_and_leaves_torchs_own_alone(name: str) -> None:
+    torch.manual_seed(7)
+    expected = torch.rand(3)
+    torch.manual_seed(7)
+    one, same, other = (learner(name, seed=seed) for seed in (3, 3, 4))
+    assert torch.equal(torch.rand(3), expected)
+    for a, b in zip(one.live.parameters(), same.live.parameters(), strict=True):
+        assert torch.equal(a, b)
+    assert not torch.equal(next(one.live.parameters()), next(other.live.parameters()))
+
+
+def test_long_gradients_are_cut_to_the_given_norm() -> None:
+    made, ep = learner("vdn", max_grad_norm=0.01), episodes()
+    assert made.update(ep)["grad_norm"] > 0.01  # as it was before
+    norm = torch.cat([parameter.grad.flatten() for parameter in made.live.parameters()]).norm()
+    assert norm.item() == pytest.approx(0.01, rel=1e-3)
+
+
+def test_gradient_steps_are_owed_for_environment_steps_and_fractions_are_kept() -> None:
+    made, asked = learner("vdn", steps_per_update=10, batch_size=3), []
+
+    def sample(batch_size: int) -> Episodes:
+        asked.append(batch_size)
+        return episodes()
+
+    done = [len(made.learn(sample, steps)) for steps in (4, 4, 4, 0, 25, 3)]
+    assert done == [0, 0, 1, 0, 2, 1]
+    assert made.updates == 4
+    assert asked == [3, 3, 3, 3]
+
+
+def test_the_learning_rate_goes_in_a_straight_line_from_the_first_to_the_last() -> None:
+    made, ep = learner("vdn", learning_rate=0.3, learning_rate_end=0.1), episodes()
+    for progress, rate in ((0.0, 0.3), (0.5, 0.2), (1.0, 0.1)):
+        made.progress = progress
+        made.update(ep)
+        assert made.optimiser.param_groups[0]["lr"] == pytest.approx(rate)
+
+
+def test_epsilon_falls_in_a_straight_line_and_then_stays() -> None:
+    config = learner("vdn", epsilon_start=1.0, epsilon_end=0.2, epsilon_steps=100).config
+    assert [config.epsilon(k) for k in (0, 50, 100, 10_000)] == pytest.approx([1.0, 0.6, 0.2, 0.2])
