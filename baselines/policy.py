@@ -97,9 +97,10 @@ def load_policy(path: str | os.PathLike[str]) -> TrainedTeam:
         env = environment(header["environment"], **tupled(header["params"]))
         agent = RecurrentAgent(env.n_agents, env.obs_size, env.n_actions, int(header["config"]["hidden"]))
         agent.load_state_dict(tensors)
-    except (KeyError, TypeError, ValueError, RuntimeError) as error:
-        raise ValueError(f"{file} does not hold a team that fits its own header: {error}") from None
-    return TrainedTeam(agent.requires_grad_(False), env, header)
+        return TrainedTeam(agent.requires_grad_(False), env, header)
+    except (AttributeError, KeyError, TypeError, ValueError, RuntimeError) as error:
+        reason = " ".join(str(error).split())
+        raise ValueError(f"{file} does not hold a team that fits its own header: {reason}") from None
 
 
 def json_params(env: Environment) -> dict[str, Any]:
