@@ -97,14 +97,15 @@ def evaluate_policy(policy: Policy, env: Environment, episodes: int, seed: int) 
 
 def as_policy(policy: Any, seed: int = 0) -> Policy:
     """The policy behind "random", a run's folder, a function, or a policy itself."""
-    from coopgym.baselines.policy import load_policy
-
     if isinstance(policy, str) and policy == "random":
         return RandomTeam(seed)
     if isinstance(policy, Policy):
         return policy
     if callable(policy):
         return FunctionTeam(policy)
+
+    from coopgym.baselines.policy import load_policy
+
     return load_policy(policy)
 
 

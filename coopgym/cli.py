@@ -226,13 +226,25 @@ def _record(line: Line) -> None:
 def _game(line: Line) -> tuple[Any, Any, Any]:
     """The environment, the trained team that --policy names (None without it) and the command's own options."""
     folder = line.options.get("policy")
-    team = coopgym.load_policy(folder) if folder is not None else None
+    team = _loaded(folder) if folder is not None else None
     env = _environment_of(line, team)
     parsed = _options(line, env)
     env = with_options(env, parsed.env)
     if team is not None:
         team.check_fits(env)
     return env, team, parsed.options
+
+
+def _loaded(folder: str) -> Any:
+    """The trained team in a run's folder."""
+    team = coopgym.load_policy(folder)
+    _use_one_thread()
+    return team
+
+
+def _use_one_thread() -> None:
+    """Networks as small as a team's gain nothing from torch's threads, and lose much where others compute as well."""
+    needing("baselines", "torch").set_num_threads(1)
 
 
 def _train(line: Line) -> None:
@@ -278,7 +290,7 @@ def _free_folder(name: str) -> Path:
 
 def _evaluate(line: Line) -> None:
     name, id = (*line.words, None, None)[:2]
-    team = None if name in (None, "random") else coopgym.load_policy(name)
+    team = None if name in (None, "random") else _loaded(name)
     if id is None and team is None and not line.help:
         raise ValueError("a random team needs an ID, such as: coopgym evaluate random predator_prey_v1")
     env: Any = team.environment if team is not None else None
@@ -299,6 +311,7 @@ def _demo(line: Line) -> None:
     _options(line)
     for module in ("pygame", "PIL.Image"):  # now rather than after the training
         needing("render", module)
+    _use_one_thread()
     needing("baselines", "coopgym.baselines.demo").demo()
 
 
