@@ -47,8 +47,8 @@ def contact(dx, dy, touching):
 @kernel
 def drive(force, e, i, action, strength):
     """Sets the force on agent i to what its action asks for: 0 nothing, 1 -x, 2 +x, 3 -y, 4 +y. force: [E, N, 2]."""
-    force[e, i, 0] = strength * ((action == 2) - (action == 1))
-    force[e, i, 1] = strength * ((action == 4) - (action == 3))
+    force[e, i, 0] = strength * (action == 2) - strength * (action == 1)
+    force[e, i, 1] = strength * (action == 4) - strength * (action == 3)
 
 
 @kernel
