@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 
 from coopgym.baselines.files import atomic
 from coopgym.baselines.learner import Learner, Team
@@ -71,7 +71,7 @@ def save_policy(path: Path, learner: Learner, env: Environment) -> None:
     }
     agent = {name: tensor.detach().cpu().contiguous() for name, tensor in learner.live["agent"].state_dict().items()}
     with atomic(path) as temporary:
-        save_file(agent, temporary, metadata={HEADER: json.dumps(header, sort_keys=True)})
+        temporary.write_bytes(save(agent, metadata={HEADER: json.dumps(header, sort_keys=True)}))
 
 
 def load_policy(path: str | os.PathLike[str]) -> TrainedTeam:
