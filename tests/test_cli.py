@@ -382,6 +382,12 @@ sys.exit(main({line.split()!r}))
     assert done.stderr.count("\n") == 1
 
 
+def test_a_report_of_a_bug_can_have_the_traceback(monkeypatch):
+    monkeypatch.setenv("COOPGYM_TRACEBACK", "1")
+    with pytest.raises(FileNotFoundError, match="there is no trained policy"):
+        main(["evaluate", "nowhere"])
+
+
 def test_ctrl_c_ends_with_130_and_a_sentence(monkeypatch, capsys):
     def interrupted(line):
         raise KeyboardInterrupt
