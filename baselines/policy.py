@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
+from torch import Tensor
 
 from coopgym.baselines.files import atomic
-from coopgym.baselines.learner import Learner, Team
+from coopgym.baselines.learner import Config, Learner, Team
 from coopgym.baselines.networks import RecurrentAgent
 from coopgym.envs import environment
 from coopgym.envs.core import Environment
@@ -47,7 +49,7 @@ class TrainedTeam(Team):
         """
         if not hasattr(self, "memory"):
             raise RuntimeError("act was called before reset; call team.reset(num_envs) first")
-        obs, action_mask = np.asarray(obs, np.float32), np.asarray(action_mask)
+        obs, action_mask = np.array(obs, np.float32), np.asarray(action_mask)  # a copy, as torch takes no read-only one
         if obs.ndim == 2:
             return self.act(obs[None], action_mask[None])[0]
         env, e = self.environment, self.num_envs
@@ -87,7 +89,7 @@ def load_policy(path: str | os.PathLike[str]) -> TrainedTeam:
         with safe_open(file, framework="pt") as stored:
             header = json.loads((stored.metadata() or {}).get(HEADER, "null"))
             tensors = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118
-    except (SafetensorError, ValueError, OSError) as error:
+    except (SafetensorError, ValueError, RecursionError, OSError) as error:
         raise ValueError(f"{file} is damaged or no policy file ({error}); train again or take another copy") from None
     if not isinstance(header, dict):
         raise ValueError(f"{file} was not written by coopgym: its header is missing; give the folder of a run")
@@ -95,12 +97,28 @@ def load_policy(path: str | os.PathLike[str]) -> TrainedTeam:
         raise ValueError(f"{file} has format {header.get('format')}; this version reads format {FORMAT}")
     try:
         env = environment(header["environment"], **tupled(header["params"]))
-        agent = RecurrentAgent(env.n_agents, env.obs_size, env.n_actions, int(header["config"]["hidden"]))
-        agent.load_state_dict(tensors)
+        hidden = Config(hidden=header["config"]["hidden"]).hidden
+        with torch.device("meta"):  # takes no memory before it is known that the weights fit
+            agent = RecurrentAgent(env.n_agents, env.obs_size, env.n_actions, hidden)
+        check_weights(agent, tensors)
+        agent.to_empty(device="cpu").load_state_dict(tensors)
         return TrainedTeam(agent.requires_grad_(False), env, header)
     except (AttributeError, KeyError, TypeError, ValueError, RuntimeError) as error:
-        reason = " ".join(str(error).split())
+        reason = f"it has no {error}" if isinstance(error, KeyError) else " ".join(str(error).split())[:250]
         raise ValueError(f"{file} does not hold a team that fits its own header: {reason}") from None
+
+
+def check_weights(agent: RecurrentAgent, tensors: dict[str, Tensor]) -> None:
+    """Raises ValueError unless the tensors are the weights of such an agent, by names, shapes and types."""
+    weights = agent.state_dict()
+    for name in sorted({*weights, *tensors}):
+        if name not in tensors:
+            raise ValueError(f"{name} is missing")
+        if name not in weights:
+            raise ValueError(f"{name!r} is none of its weights")
+        found, due = ((tuple(one.shape), one.dtype) for one in (tensors[name], weights[name]))
+        if found != due:
+            raise ValueError("{} has shape {} and type {}; it must have {} and {}".format(name, *found, *due))
 
 
 def json_params(env: Environment) -> dict[str, Any]:
