@@ -1,6 +1,7 @@
 """What every learner does in the same way: choose actions, take gradient steps, copy the target."""
 
 import copy
+import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol
@@ -24,6 +25,27 @@ class Sizes(Protocol):
     def obs_size(self) -> int: ...
     @property
     def state_size(self) -> int: ...
+
+
+NUMBERS: dict[Any, tuple[Any, str]] = {  # declared type -> what may be given, in words
+    bool: (bool | np.bool_, "True or False"),
+    int: (int | np.integer, "a whole number"),
+    float: (int | float | np.integer | np.floating, "a number"),
+}
+
+
+def make_plain(fields: Any) -> None:
+    """Makes the numbers in a frozen dataclass plain ones of their declared types, so that JSON can hold them.
+
+    Raises TypeError where a value is none of its type.
+    """
+    for field in dataclasses.fields(fields):
+        kind: Any = field.type
+        if kind in NUMBERS:
+            value, (accepted, words) = getattr(fields, field.name), NUMBERS[kind]
+            if not isinstance(value, accepted) or (kind is not bool and isinstance(value, bool)):
+                raise TypeError(f"{field.name} is {value!r}; it must be {words}")
+            object.__setattr__(fields, field.name, kind(value))
 
 
 @dataclass(frozen=True)
@@ -58,6 +80,7 @@ class Config:
     """Environment steps over which the chance falls."""
 
     def __post_init__(self) -> None:
+        make_plain(self)
         for name, low, high in (
             ("gamma", 0, 1),
             ("td_lambda", 0, 1),

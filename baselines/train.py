@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from coopgym.baselines import algorithm as algorithm_named
-from coopgym.baselines.learner import Config, Learner, Team
+from coopgym.baselines.learner import Config, Learner, Team, make_plain
 from coopgym.baselines.replay import Replay
 from coopgym.baselines.rollout import evaluate_policy
 from coopgym.baselines.run import Run
@@ -39,6 +39,7 @@ class Settings:
     """Whether to write TensorBoard's events too."""
 
     def __post_init__(self) -> None:
+        make_plain(self)
         checked_seed(self.seed)
         for name in ("env_steps", "num_envs", "evaluate_every", "evaluation_episodes", "threads"):
             if getattr(self, name) < 1:

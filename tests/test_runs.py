@@ -612,6 +612,12 @@ def test_a_folder_that_holds_a_run_is_not_overwritten(run: Run) -> None:
         ({"num_envs": -1}, ValueError, "num_envs is -1"),
         ({"seed": -1}, ValueError, "seed is -1"),
         ({"seed": 1.5}, TypeError, r"seed is 1\.5; it must be a whole number"),
+        ({"gamma": "high"}, TypeError, "gamma is 'high'; it must be a number"),
+        ({"gamma": True}, TypeError, "gamma is True; it must be a number"),
+        ({"hidden": 4.5}, TypeError, r"hidden is 4\.5; it must be a whole number"),
+        ({"batch_size": "8"}, TypeError, "batch_size is '8'; it must be a whole number"),
+        ({"env_steps": 1e6}, TypeError, r"env_steps is 1000000\.0; it must be a whole number"),
+        ({"tensorboard": "no"}, TypeError, "tensorboard is 'no'; it must be True or False"),
     ],
     ids=str,
 )
@@ -627,6 +633,17 @@ def test_a_bad_field_is_named_before_anything_is_written(
 def test_individual_rewards_are_no_team_reward() -> None:
     with pytest.raises(ValueError, match=r"reward_mode is 'per_agent'; .* take team_sum"):
         train("vdn", environment("spread_v1", reward_mode="per_agent"), **TINY)
+
+
+def test_numbers_of_numpy_will_do_as_fields(tmp_path: Path) -> None:
+    fields = {**TINY, "gamma": np.float32(0.5), "hidden": np.int64(4), "env_steps": np.int32(40), "learning_rate": 1}
+    train("vdn", two_step(), out=tmp_path, **fields)
+    config = json.loads((tmp_path / "config.json").read_text())
+    assert (config["env_steps"], config["algorithm_config"]["gamma"], config["algorithm_config"]["hidden"]) == (
+        40,
+        0.5,
+        4,
+    )
 
 
 # Scores.
