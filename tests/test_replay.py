@@ -61,9 +61,9 @@ def played_alone(env: Environment, seed: int, actions: np.ndarray) -> list[Playe
     return found
 
 
-def filled(capacity: int, num_envs: int = 3, steps: int = 40) -> tuple[Replay, list[Played]]:
+def filled(capacity: int, env: Environment | None = None) -> tuple[Replay, list[Played]]:
     """A replay after some steps of random play, and the episodes that it was shown, in the order of their ends."""
-    env = wandering()
+    env, num_envs, steps = env or wandering(), 3, 40
     batch, team = Batch(env, num_envs, 10), RandomTeam(1)
     replay, out = Replay(batch, capacity, 0), batch.reset()
     replay.begin(batch, np.ones(num_envs, np.bool_))
@@ -101,6 +101,16 @@ def test_stored_episodes_are_those_that_the_games_showed() -> None:
     assert {len(one.reward) for one in played} >= {1, 2, 5}
     assert not ep.available.all()
     assert all(len(one.reward) == 5 for one in played if not one.terminated)
+
+
+def test_the_last_masks_are_those_of_the_ended_episode() -> None:
+    """In a game whose masks change with every step: who stands beside a prey may catch."""
+    hunt = environment("predator_prey_v1", size=4, n_predators=3, n_prey=1, horizon=6)
+    replay, played = filled(capacity=100, env=hunt)
+    ep = replay.episodes(np.array(replay.finished))
+    assert len(played) > 10
+    assert all(same(ep, row, one) for row, one in enumerate(played))
+    assert len({one.available[-1].tobytes() for one in played}) > 3
 
 
 def test_episodes_come_in_the_types_that_the_losses_need() -> None:
