@@ -11,7 +11,7 @@ B episodes in a batch.
 import functools
 import math
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal, NamedTuple, get_args
 
@@ -20,6 +20,7 @@ import numpy as np
 from coopgym.envs.compiling import SETTINGS, Game, bind, borrowed, entry, kernel
 from coopgym.envs.parameters import checked, encoded, nearest
 from coopgym.envs.rng import SEED_LIMIT, begin_stream
+from coopgym.envs.teams import Policy
 
 Autoreset = Literal["same_step", "next_step", "disabled"]
 IllegalAction = Literal["noop", "raise"]
@@ -83,6 +84,7 @@ class Environment:
     noop: ClassVar[int] = 0  # the action that stands for an illegal one; legal in every situation
     real_time: ClassVar[bool] = False  # whether a game played by hand goes on by itself instead of waiting for a key
     return_definition: ClassVar[str] = "sum over the steps of an episode of the team reward, counted once, undiscounted"
+    scripted: ClassVar[dict[str, Callable[["Environment"], Policy]]] = {}  # hand-written teams by name, the best first
 
     # Set by `check`, from the parameters:
     n_agents: int
@@ -121,6 +123,10 @@ class Environment:
     def describe(self, scene: Scene) -> str:
         """One instance as text."""
         raise NotImplementedError
+
+    def optimum(self) -> tuple[float, str] | None:
+        """The best expected return that any team can have, and how it is known; None where nobody knows it."""
+        return None
 
     def keys(self) -> dict[str, int]:
         """The keys that drive one agent by hand, by pygame's names, and the action of each."""
