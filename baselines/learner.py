@@ -76,8 +76,8 @@ class Config:
     """Chance of a random action at the start."""
     epsilon_end: float = 0.05
     """Chance of a random action after the annealing."""
-    epsilon_steps: int = 50_000
-    """Environment steps over which the chance falls."""
+    epsilon_steps: int = 0
+    """Environment steps over which the chance falls; 0 stands for half of the run."""
 
     def __post_init__(self) -> None:
         make_plain(self)
@@ -86,7 +86,7 @@ class Config:
             ("td_lambda", 0, 1),
             ("epsilon_start", 0, 1),
             ("epsilon_end", 0, 1),
-            ("epsilon_steps", 1, np.inf),
+            ("epsilon_steps", 0, np.inf),
             ("target_period", 1, np.inf),
             ("hidden", 1, np.inf),
             ("batch_size", 1, np.inf),
@@ -99,11 +99,6 @@ class Config:
             value = getattr(self, name)
             if not low <= value <= high:
                 raise ValueError(f"{name} is {value}; it must lie in [{low}, {high}]")
-
-    def epsilon(self, env_steps: int) -> float:
-        """The chance of a random action after so many environment steps."""
-        done = min(env_steps / self.epsilon_steps, 1.0)
-        return self.epsilon_start + done * (self.epsilon_end - self.epsilon_start)
 
 
 Fields = Config  # for annotations: within a learner, `Config` is the class's attribute
@@ -129,6 +124,13 @@ class Learner:
             self.live: Any = nn.ModuleDict({"agent": agent, **self.networks(env)})
         self.target: Any = copy.deepcopy(self.live).requires_grad_(False)
         self.optimiser = torch.optim.Adam(self.live.parameters(), config.learning_rate, fused=True)
+
+    @property
+    def epsilon(self) -> float:
+        """The chance of a random action now."""
+        c = self.config
+        done = self.env_steps / c.epsilon_steps if c.epsilon_steps else 2 * self.progress
+        return c.epsilon_start + min(done, 1.0) * (c.epsilon_end - c.epsilon_start)
 
     def networks(self, env: Sizes) -> dict[str, nn.Module]:
         """What there is beside the agents, by name."""
@@ -210,7 +212,7 @@ class Exploration(Team):
     def act(self, obs: np.ndarray, action_mask: np.ndarray) -> np.ndarray:
         random = self.learner.generator
         action = super().act(obs, action_mask)
-        explore = random.random(action.shape) < self.learner.config.epsilon(self.learner.env_steps)
+        explore = random.random(action.shape) < self.learner.epsilon
         action = np.where(explore, random_legal(action_mask, random), action)
         self.last_action = torch.from_numpy(action)
         return action

@@ -149,7 +149,7 @@ class Training:
             "wall_seconds": round(time.perf_counter() - self.started, 3),
             "mean_team_return": score.mean,
             "std_team_return": score.std,
-            "epsilon": learner.config.epsilon(self.env_steps),
+            "epsilon": learner.epsilon,
             **_means(self.terms),
         }
         self.terms = []

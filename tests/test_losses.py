@@ -792,5 +792,14 @@ def test_the_learning_rate_goes_in_a_straight_line_from_the_first_to_the_last() 
 
 
 def test_epsilon_falls_in_a_straight_line_and_then_stays() -> None:
-    config = learner("vdn", epsilon_start=1.0, epsilon_end=0.2, epsilon_steps=100).config
-    assert [config.epsilon(k) for k in (0, 50, 100, 10_000)] == pytest.approx([1.0, 0.6, 0.2, 0.2])
+    made, seen = learner("vdn", epsilon_start=1.0, epsilon_end=0.2, epsilon_steps=100), []
+    for made.env_steps in (0, 50, 100, 10_000):
+        seen.append(made.epsilon)
+    assert seen == pytest.approx([1.0, 0.6, 0.2, 0.2])
+
+
+def test_epsilon_falls_over_half_of_the_run_unless_told_otherwise() -> None:
+    made, seen = learner("vdn", epsilon_start=1.0, epsilon_end=0.2), []
+    for made.progress in (0.0, 0.25, 0.5, 1.0):
+        seen.append(made.epsilon)
+    assert seen == pytest.approx([1.0, 0.6, 0.2, 0.2])
