@@ -56,11 +56,13 @@ class RecordOptions(EnvironmentOptions):
     policy: RunFolder = None
     """Folder of a run whose team plays; without it the agents act at random."""
     out: Path = EPISODE
-    """The animation to write, a GIF."""
+    """The animation to write: a .gif, or an .mp4 where ffmpeg is installed."""
     seed: int = 0
     """Names the game."""
     show_sight: bool = False
     """Whether to draw what each agent sees."""
+    show_trail: bool = False
+    """Whether to draw the ways that the agents have come."""
 
 
 @dataclass(frozen=True)
@@ -219,7 +221,8 @@ def _record(line: Line) -> None:
 
     from coopgym.envs.recording import record
 
-    team_return = record(env, options.out, team, seed=options.seed, show_sight=options.show_sight)
+    shown = {"show_sight": options.show_sight, "show_trail": options.show_trail}
+    team_return = record(env, options.out, team, seed=options.seed, **shown)
     print(f"{options.out} shows an episode of {env!r}, seed {options.seed}: team return {team_return:.2f}")
 
 

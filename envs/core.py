@@ -66,7 +66,10 @@ class Scene(NamedTuple):
     team_return: float  # of the episode so far
     terminated: bool  # the rules have ended the episode
     truncated: bool  # the time limit has ended it
-    show_sight: bool
+    obs: np.ndarray  # [N, O], what the agents are told
+    show_sight: bool = False  # whether to draw what each agent sees over the whole
+    viewer: int | None = None  # an agent: draw nothing but what it sees
+    trail: np.ndarray | None = None  # [K, N, 2], where the agents were in the last K steps, the oldest first
 
 
 class Environment:
@@ -119,6 +122,10 @@ class Environment:
     def draw(self, canvas: Any, scene: Scene) -> None:
         """Draws one instance on a `coopgym.envs.rendering.Canvas`."""
         raise NotImplementedError
+
+    def places(self, scene: Scene) -> np.ndarray | None:
+        """Where the agents are in the picture, [N, 2], not-a-number for who has left; None in games without space."""
+        return None
 
     def describe(self, scene: Scene) -> str:
         """One instance as text."""
@@ -600,6 +607,7 @@ class Batch:
             team_return=float(out.team_return[row]) if running else 0.0,
             terminated=running and bool(out.terminated[row]),
             truncated=running and bool(out.truncated[row]),
+            obs=out.obs[row].copy(),
             show_sight=show_sight,
         )
 

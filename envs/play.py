@@ -18,6 +18,7 @@ from coopgym.envs.rendering import (
     WIDTH,
     Canvas,
     Colour,
+    Trail,
     Window,
     picture,
     pygame_module,
@@ -26,6 +27,8 @@ from coopgym.envs.teams import Policy, RandomTeam
 
 PANEL = 116  # height of the help under the picture, pixels
 ATTENTIVE = 30  # looks at the keyboard in a second while a game waits for a key
+SPEEDS = (1, 2, 5, 10, 20, 30)  # steps in a second that the keys choose from
+ALIKE = {"=": "+", "[+]": "+", "[-]": "-"}  # keys that do the same: plus without shift, and those of the number pad
 Key = tuple[str, str, Colour]  # its name, what it does, and the colour to say it in
 
 
@@ -82,14 +85,19 @@ class Game:
         self.actions = env.keys()
         self.controls: dict[str, tuple[str, Callable[[], None]]] = {
             "tab": ("next agent", self.drive_next),
-            "n": ("let the policy act", self.step),
-            "p": ("pause", self.pause),
+            "n": ("policy's step", self.step),
+            "v": ("view", self.change_view),
             "r": ("restart", self.restart),
-            "v": ("sight", self.toggle_sight),
+            "p": ("pause", self.pause),
+            "-": ("slower", lambda: self.change_speed(-1)),
+            "+": ("faster", lambda: self.change_speed(1)),
             "escape": ("quit", self.window.close),
         }
         if not self.real_time:
-            del self.controls["p"]
+            for key in ("p", "-", "+"):
+                del self.controls[key]
+        self.trail = Trail(env)
+        self.only_seen = False  # whether nothing is drawn but what the driven agent sees
         self.held: list[str] = []  # keys of actions that are down, the newest last
         self._surface: Any = None  # what the window shows; None when it must be drawn anew
         self.restart()
@@ -113,8 +121,8 @@ class Game:
             self.held.append(key)
             if not self.real_time:
                 self.step(self.actions[key])
-        elif key in self.controls:
-            self.controls[key][1]()
+        elif ALIKE.get(key, key) in self.controls:
+            self.controls[ALIKE.get(key, key)][1]()
 
     def release(self, key: str) -> None:
         """A key comes up again."""
@@ -149,9 +157,16 @@ class Game:
         """Drives the next agent."""
         self.agent, self.message, self._surface = (self.agent + 1) % self.env.n_agents, "", None
 
-    def toggle_sight(self) -> None:
-        """Shows what agents see, or hides it."""
-        self.show_sight, self._surface = not self.show_sight, None
+    def change_view(self) -> None:
+        """From everything, to everything with what each agent sees marked, to nothing but what the driven one sees."""
+        self.show_sight, self.only_seen = not (self.show_sight or self.only_seen), self.show_sight
+        self._surface = None
+
+    def change_speed(self, by: int) -> None:
+        """One notch faster or slower, within SPEEDS."""
+        nearest = min(range(len(SPEEDS)), key=lambda k: abs(SPEEDS[k] - self.fps))
+        self.fps = SPEEDS[min(max(nearest + by, 0), len(SPEEDS) - 1)]
+        self.message, self._surface = f"{self.fps:g} steps a second", None
 
     @property
     def ended(self) -> bool:
@@ -169,7 +184,10 @@ class Game:
             _draw_keys(panel, 62, [(key, names[a], INK if legal[a] else LINE) for key, a in self.actions.items()])
             _draw_keys(panel, 94, [(key, words, FAINT) for key, (words, _) in self.controls.items()])
             self._surface = pygame_module().Surface((WIDTH, HEIGHT + PANEL), 0, 32)
-            self._surface.blit(picture(self.env, self.batch.scene(show_sight=self.show_sight)), (0, 0))
+            scene = self.trail.behind(self.batch.scene(show_sight=self.show_sight))
+            if self.only_seen:
+                scene = scene._replace(viewer=self.agent, trail=None)
+            self._surface.blit(picture(self.env, scene), (0, 0))
             self._surface.blit(panel.finished(), (0, HEIGHT))
         return self._surface
 

@@ -407,6 +407,7 @@ class PredatorPrey(Environment):
         self._draw_board(canvas)
         for i in playing if scene.show_sight else ():
             self._draw_sight(canvas, i, predator[i])
+        canvas.trail(scene.trail, RADIUS, longest=1.5)
         for cell in [cell for cell, caught, _ in tries if caught]:
             _draw_prey(canvas, *self._middle(cell), 0.3)
         just_frozen = (predator == off) & (scene.action == CATCH)  # whoever was frozen before could only stay
@@ -424,6 +425,10 @@ class PredatorPrey(Environment):
             earned, colour = (p.capture_reward, GREEN) if caught else (p.penalty, VERMILLION)
             height = min(max(0.4, 14 / canvas.scale), 26 / canvas.scale)
             canvas.flag(x, y - 0.4, signed(earned), height, colour if earned else GREY)
+        if scene.viewer is not None:
+            seen = self._window(predator[scene.viewer]) if predator[scene.viewer] < off else []
+            canvas.fog((0, 0, p.size, p.size), seen)
+            return
         width = canvas.foot(40)
         canvas.text(20, 24, f"prey caught: {np.sum(prey == off)} of {p.n_prey}", 16, FAINT, "left")
         canvas.tally(width - 20, 24, "frozen:", np.flatnonzero(predator == off).tolist())
@@ -456,15 +461,26 @@ class PredatorPrey(Environment):
             canvas.rectangle(-wall, -wall, size + wall, size + wall, INK, width=3)
 
     def _draw_sight(self, canvas: Canvas, i: int, cell: int) -> None:
-        """The window of predator i; on a torus it goes on at the opposite edge."""
+        """The window of predator i."""
+        for box in self._window(cell):
+            canvas.rectangle(*box, agent_colour(i), 0.1)
+            canvas.rectangle(*box, agent_colour(i), width=1.5)
+
+    def _window(self, cell: int) -> list[tuple[float, float, float, float]]:
+        """What a predator at a cell sees of the board, in boxes: on a torus it goes on at the opposite edge."""
         p, (x, y), reach = self.params, self._middle(cell), self.params.sight + 0.5
-        shifts = (-p.size, 0, p.size) if p.toroidal else (0,)
+        shifts, boxes = (-p.size, 0, p.size) if p.toroidal else (0,), []
         for across, down in itertools.product(shifts, shifts):
             left, right = max(0, x + across - reach), min(p.size, x + across + reach)
             top, bottom = max(0, y + down - reach), min(p.size, y + down + reach)
             if left < right and top < bottom:
-                canvas.rectangle(left, top, right, bottom, agent_colour(i), 0.1)
-                canvas.rectangle(left, top, right, bottom, agent_colour(i), width=1.5)
+                boxes.append((left, top, right, bottom))
+        return boxes
+
+    def places(self, scene: Scene) -> np.ndarray:
+        cells = scene.arrays.predator[scene.e].astype(float)
+        cells[cells == self.params.size**2] = np.nan
+        return np.stack((cells % self.params.size, cells // self.params.size), axis=1) + 0.5
 
     def _draw_try(self, canvas: Canvas, start: int, cell: int, colour: Colour) -> None:
         """A bar from a predator's cell to a prey's; on a torus it may point over the edge."""

@@ -1,9 +1,14 @@
-"""Episodes as animated GIFs, written with Pillow: no display, no ffmpeg.
+"""Episodes as animations, without a display: GIFs, written with Pillow, or MP4s, where ffmpeg is installed.
 
-All frames share one palette, and a frame stores only the pixels that have changed, which makes the files small.
+All frames of a GIF share one palette, and a frame stores only the pixels that have changed, which makes the files
+small.
 """
 
+import contextlib
+import itertools
 import os
+import shutil
+import subprocess
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,7 +17,7 @@ import numpy as np
 
 from coopgym.envs import environment
 from coopgym.envs.core import Batch, Environment
-from coopgym.envs.rendering import picture, pixels
+from coopgym.envs.rendering import Trail, picture, pixels
 from coopgym.envs.teams import Policy, RandomTeam
 
 COLOURS = 127  # of a palette, besides UNCHANGED; more make larger files and no better ones
@@ -31,26 +36,31 @@ def record(
     seed: int | None = None,
     fps: float = 5,
     show_sight: bool = False,
+    show_trail: bool = False,
     **params: Any,
 ) -> float:
-    """Plays one episode and writes it as an animated GIF; returns the team's return.
+    """Plays one episode and writes it as an animation, a GIF or MP4 by the path's ending; returns the team's return.
 
-    env, preset, params: what `coopgym.environment` takes; policy: who plays, random legal actions by default.
-    Raises as `environment` and `save_gif` do, and ImportError without pygame or Pillow.
+    env, preset, params: what `coopgym.environment` takes; policy: who plays, random legal actions by default;
+    show_sight: whether to draw what the agents see; show_trail: whether to draw the ways they have come.
+    Raises as `environment`, `save_gif` and `save_mp4` do, and ImportError without pygame or Pillow.
     """
     batch = Batch(environment(env, preset, **params), 1, seed, autoreset="disabled")
-    save_gif(_episode(batch, RandomTeam(seed) if policy is None else policy, show_sight), path, fps)
+    save = save_mp4 if Path(path).suffix.lower() == ".mp4" else save_gif
+    save(_episode(batch, RandomTeam(seed) if policy is None else policy, show_sight, show_trail), path, fps)
     return float(batch.out.team_return[0])
 
 
-def _episode(batch: Batch, policy: Policy, show_sight: bool) -> Iterator[np.ndarray]:
+def _episode(batch: Batch, policy: Policy, show_sight: bool, show_trail: bool) -> Iterator[np.ndarray]:
     """A picture of the start of an episode, and one after each step."""
     policy.reset(1)
-    step = batch.reset()
-    yield pixels(picture(batch.env, batch.scene(show_sight=show_sight)))
-    while not step.ended[0]:
+    step, trail = batch.reset(), Trail(batch.env)
+    while True:
+        scene = batch.scene(show_sight=show_sight)
+        yield pixels(picture(batch.env, trail.behind(scene) if show_trail else scene))
+        if step.ended[0]:
+            break
         step = batch.step(np.asarray(policy.act(step.obs, step.action_mask)))
-        yield pixels(picture(batch.env, batch.scene(show_sight=show_sight)))
 
 
 def save_gif(frames: Iterable[np.ndarray], path: str | os.PathLike[str], fps: float = 5) -> None:
@@ -64,7 +74,7 @@ def save_gif(frames: Iterable[np.ndarray], path: str | os.PathLike[str], fps: fl
         from PIL import Image
     except ImportError:
         raise ImportError('a GIF needs Pillow; install it with: pip install "coopgym[render]"') from None
-    path = _checked(path, fps)
+    path = _checked(path, fps, ".gif", FASTEST)
     changes = _changes(frames)
     palette, nearest = _palette(changes)
     images = []
@@ -92,15 +102,48 @@ def save_gif(frames: Iterable[np.ndarray], path: str | os.PathLike[str], fps: fl
         temporary.unlink(missing_ok=True)
 
 
-def _checked(path: str | os.PathLike[str], fps: float) -> Path:
-    """The path of a GIF that can be written; raises as `save_gif` does."""
+def save_mp4(frames: Iterable[np.ndarray], path: str | os.PathLike[str], fps: float = 5) -> None:
+    """Writes frames, each [H, W, 3] uint8 and all of one size, as a film of fps frames in a second, with ffmpeg.
+
+    The file appears when it is complete. Raises as `save_gif` does, and RuntimeError where there is no ffmpeg or it
+    fails.
+    """
+    path = _checked(path, fps, ".mp4", 1000)
+    ffmpeg = shutil.which("ffmpeg")
+    if ffmpeg is None:
+        raise RuntimeError("an MP4 needs the program ffmpeg, which is not on the path; install it, or write a .gif")
+    frames = iter(frames)
+    first = next(frames, None)
+    if first is None:
+        raise ValueError("there are no frames; a film needs at least one")
+    height, width = _checked_frame(first, None).shape[:2]
+    temporary = path.with_name(f".{path.stem}.{os.getpid()}.mp4")
+    command = [ffmpeg, "-loglevel", "error", "-y", "-f", "rawvideo", "-pix_fmt", "rgb24", "-s", f"{width}x{height}"]
+    command += ["-r", f"{fps}", "-i", "-", "-vf", "pad=ceil(iw/2)*2:ceil(ih/2)*2", "-pix_fmt", "yuv420p"]
+    try:
+        with subprocess.Popen([*command, str(temporary)], stdin=subprocess.PIPE, stderr=subprocess.PIPE) as film:
+            assert film.stdin is not None and film.stderr is not None
+            with contextlib.suppress(BrokenPipeError):  # ffmpeg has given up and says why below
+                for frame in itertools.chain([first], frames):
+                    film.stdin.write(_checked_frame(frame, first.shape).tobytes())
+                film.stdin.close()
+            complaint = film.stderr.read().decode(errors="replace").strip()
+        if film.returncode:
+            raise RuntimeError(f"ffmpeg failed: {complaint.splitlines()[-1] if complaint else film.returncode}")
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _checked(path: str | os.PathLike[str], fps: float, ending: str, fastest: float) -> Path:
+    """The path of an animation that can be written; raises as `save_gif` does."""
     path = Path(path)
-    if path.suffix.lower() != ".gif":
-        raise ValueError(f"the file is {path.name!r}; its name must end in .gif")
+    if path.suffix.lower() != ending:
+        raise ValueError(f"the file is {path.name!r}; its name must end in {ending}")
     if not path.parent.is_dir():
         raise FileNotFoundError(f"there is no folder {str(path.parent)!r}; make it first")
-    if not 0 < fps <= FASTEST:
-        raise ValueError(f"fps is {fps}; it must be more than 0 and at most {FASTEST}")
+    if not 0 < fps <= fastest:
+        raise ValueError(f"fps is {fps}; it must be more than 0 and at most {fastest}")
     return path
 
 
@@ -119,11 +162,7 @@ def _changes(frames: Iterable[np.ndarray]) -> _Changes:
     shape, before = None, None
     counts, sums = np.zeros(BINS), np.zeros((BINS, 3))
     for frame in frames:
-        frame = np.asarray(frame)
-        if frame.dtype != np.uint8 or frame.ndim != 3 or frame.shape[2] != 3:
-            raise ValueError(f"a frame has shape {frame.shape} and dtype {frame.dtype}; it must be (H, W, 3) uint8")
-        if shape is not None and frame.shape != shape:
-            raise ValueError(f"a frame has shape {frame.shape}; the first has {shape}, and all must agree")
+        frame = _checked_frame(frame, shape)
         shape = frame.shape
         red, green, blue = (frame[:, :, k].ravel().astype(np.uint16) >> 3 for k in range(3))
         bins = red << 10 | green << 5 | blue
@@ -136,6 +175,16 @@ def _changes(frames: Iterable[np.ndarray]) -> _Changes:
     if shape is None:
         raise ValueError("there are no frames; a GIF needs at least one")
     return _Changes(shape[:2], found, counts, sums)
+
+
+def _checked_frame(frame: np.ndarray, shape: tuple[int, ...] | None) -> np.ndarray:
+    """The frame; raises ValueError where it is none, or not of the first one's shape."""
+    frame = np.asarray(frame)
+    if frame.dtype != np.uint8 or frame.ndim != 3 or frame.shape[2] != 3:
+        raise ValueError(f"a frame has shape {frame.shape} and dtype {frame.dtype}; it must be (H, W, 3) uint8")
+    if shape is not None and frame.shape != shape:
+        raise ValueError(f"a frame has shape {frame.shape}; the first has {shape}, and all must agree")
+    return frame
 
 
 def _palette(changes: _Changes) -> tuple[np.ndarray, np.ndarray]:

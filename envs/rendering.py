@@ -13,21 +13,24 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
-from coopgym.envs.core import Environment, Scene
+from coopgym.envs.core import Environment, Scene, slices
 
 RenderMode = Literal["human", "rgb_array"]
 Colour = tuple[int, int, int]
 Align = Literal["left", "centre", "right"]
+Box = tuple[float, float, float, float]  # left, top, right, bottom
 
 BLUE, ORANGE, PURPLE, SKY = (0, 114, 178), (230, 159, 0), (204, 121, 167), (86, 180, 233)
 YELLOW, GREEN, VERMILLION, GREY = (240, 228, 66), (0, 158, 115), (213, 94, 0), (150, 150, 150)
 INK, FAINT, LINE, STRIP, PAPER = (34, 34, 34), (110, 110, 110), (214, 214, 214), (243, 243, 243), (255, 255, 255)
+FOG = (226, 226, 226)  # over what an agent does not see
 AGENTS = (BLUE, ORANGE, PURPLE, SKY, YELLOW, GREY, GREEN, VERMILLION)  # the last two also mark good and bad news
 
 WIDTH, HEIGHT = 600, 680  # of a picture, pixels
 MARGIN, BAND = 20, 40  # around the scene; the height of a strip
 FINE = 2  # drawn pixels for each pixel of the picture
 SMALLEST = 5  # height of a text, pixels
+TRAIL = 8  # steps for which a window shows where the agents have been
 MINUS = "\N{MINUS SIGN}"
 
 
@@ -237,6 +240,38 @@ class Canvas:
         self.ring(x, y, radius, mixed(colour, INK, 0.35), 1.5, alpha)
         self.text(x, y, str(i), 1.25 * radius, ink_on(mixed(PAPER, colour, alpha)), fit=1.5 * radius)
 
+    def trail(self, places: np.ndarray | None, width: float, longest: float = math.inf) -> None:
+        """The ways that the agents have come, fainter the older, so wide in the world. places: [K, N, 2], or None.
+
+        longest: a step that is longer than this goes over the edge of the world and is not drawn.
+        """
+        for k in range(1, 0 if places is None else len(places)):
+            age = k / len(places)  # type: ignore[arg-type]
+            for i, ((x0, y0), (x1, y1)) in enumerate(zip(places[k - 1], places[k], strict=True)):  # type: ignore[index]
+                if math.hypot(x1 - x0, y1 - y0) <= longest:
+                    self.line(x0, y0, x1, y1, agent_colour(i), width * self.scale * age, 0.7 * age)
+
+    def fog(self, world: Box, seen: Sequence[Box]) -> None:
+        """Hides what was drawn of the world but for the boxes that are seen, each (left, top, right, bottom)."""
+
+        def drawn(box: Box) -> tuple[int, int, int, int]:
+            (x0, y0), (x1, y1) = self._point(*box[:2]), self._point(*box[2:])
+            return round(min(x0, x1)), round(min(y0, y1)), round(abs(x1 - x0)), round(abs(y1 - y0))
+
+        shown = [(self._surface.subsurface(drawn(box)).copy(), drawn(box)) for box in seen]
+        self._surface.fill(FOG, drawn(world))
+        for part, place in shown:
+            self._surface.blit(part, place)
+
+    def numbers(self, env: Environment, scene: Scene, i: int) -> None:
+        """What agent i is told, number by number: the view of games without space."""
+        layout = list(slices(env.observation_layout))
+        self.view(0, 0, 100, max(12 * len(layout), 100))
+        for k, (part, where) in enumerate(layout):
+            values = "   ".join(number(float(one)) for one in scene.obs[i, where])
+            self.text(2, 12 * k + 4, f"{part.name}: {part.meaning}", 2.8, FAINT, "left", fit=96)
+            self.text(2, 12 * k + 9, values, 4, INK, "left", fit=96)
+
     def tally(self, right: float, y: float, words: str, agents: Sequence[int]) -> None:
         """Words and agents in a row that ends at the right, in a world of pixels; beyond nine, how many more."""
         if len(agents) > 9:
@@ -304,13 +339,18 @@ def picture(env: Environment, scene: Scene) -> Any:
     """One scene as a pygame.Surface of WIDTH x HEIGHT pixels, drawn off-screen."""
     canvas = Canvas(WIDTH, HEIGHT)
     canvas.within(MARGIN, BAND + MARGIN, WIDTH - MARGIN, HEIGHT - BAND - MARGIN)
-    env.draw(canvas, scene)
+    if scene.viewer is not None and env.places(scene) is None:
+        canvas.numbers(env, scene, scene.viewer)
+    else:
+        env.draw(canvas, scene)
     canvas.within(0, 0, WIDTH, HEIGHT)
     canvas.rectangle(0, 0, WIDTH, BAND, STRIP)
     canvas.rectangle(0, HEIGHT - BAND, WIDTH, HEIGHT, STRIP)
     end = MARGIN + canvas.text(MARGIN, BAND / 2, env.id, 18, INK, "left")
     if env.preset is not None:
         canvas.text(end + 12, BAND / 2, env.preset, 16, FAINT, "left", fit=WIDTH - end - 200)
+    if scene.viewer is not None:
+        canvas.text(WIDTH / 2, BAND / 2, f"what {env.agents[scene.viewer]} sees", 16, agent_colour(scene.viewer))
     canvas.text(WIDTH - MARGIN, BAND / 2, f"step {scene.steps} of {scene.horizon}", 16, INK, "right")
     low = HEIGHT - BAND / 2
     if scene.action is not None:
@@ -327,8 +367,31 @@ def pixels(surface: Any) -> np.ndarray:
     return np.frombuffer(pygame_module().image.tobytes(surface, "RGB"), np.uint8).reshape(height, width, 3).copy()
 
 
+class Trail:
+    """Where the agents have been: remembers the places of the scenes of an episode, as they come."""
+
+    def __init__(self, env: Environment) -> None:
+        self.env = env
+        self.places: list[np.ndarray] = []
+        self.steps = -1
+
+    def behind(self, scene: Scene) -> Scene:
+        """The scene with the trail up to it. A scene that does not follow the one before begins a new trail."""
+        if scene.steps != self.steps:
+            if scene.steps != self.steps + 1:
+                self.places.clear()
+            self.steps = scene.steps
+            places = self.env.places(scene)
+            if places is not None:
+                self.places = [*self.places[-TRAIL:], places]
+        return scene._replace(trail=np.array(self.places) if len(self.places) > 1 else None)
+
+
 class Window:
-    """A window on the screen that shows surfaces. It opens with the first, and does not come back once it is closed."""
+    """A window on the screen that shows surfaces, fitted to its size, which the user may change.
+
+    It opens with the first surface, and does not come back once it is closed.
+    """
 
     def __init__(self, title: str) -> None:
         self.title = title
@@ -347,9 +410,21 @@ class Window:
         elif not self._pygame.display.get_init():  # somebody else has shut the display down
             self.close()
             return
-        self._screen.blit(surface, (0, 0))
+        self._fit(surface)
         self._pygame.display.flip()
         self._clock.tick(fps)
+
+    def _fit(self, surface: Any) -> None:
+        """Lays the surface into the middle of the window, as large as it will go."""
+        room, size = self._screen.get_size(), surface.get_size()
+        if room == size:
+            self._screen.blit(surface, (0, 0))
+            return
+        scale = min(room[0] / size[0], room[1] / size[1])
+        fitted = (max(1, round(size[0] * scale)), max(1, round(size[1] * scale)))
+        self._screen.fill(PAPER)
+        image = self._pygame.transform.smoothscale(surface, fitted)
+        self._screen.blit(image, ((room[0] - fitted[0]) // 2, (room[1] - fitted[1]) // 2))
 
     def events(self) -> list[Any]:
         """What has happened since the last call; closes the window when that was asked for."""
@@ -373,7 +448,7 @@ class Window:
             if not self._pygame.display.get_init():
                 self._pygame.display.init()
                 self._started_display = True
-            self._screen = self._pygame.display.set_mode(size)
+            self._screen = self._pygame.display.set_mode(size, self._pygame.RESIZABLE)
         except self._pygame.error as error:
             self.close()
             raise RuntimeError(f"no window can be opened here ({error}); render_mode='rgb_array' needs none") from None
@@ -399,6 +474,7 @@ class Renderer:
         pygame_module()
         self.env, self.render_mode, self.fps, self.show_sight = env, render_mode, fps, show_sight
         self.window = Window(env.id) if render_mode == "human" else None
+        self.trail = Trail(env)
 
     def render(self, scene: Scene) -> np.ndarray | None:
         """The picture of a scene: [H, W, 3] uint8, a fresh array; in a window, None."""
@@ -407,7 +483,7 @@ class Renderer:
             return pixels(picture(self.env, scene))
         self.window.events()
         if not self.window.closed:
-            self.window.show(picture(self.env, scene), self.fps)
+            self.window.show(picture(self.env, self.trail.behind(scene)), self.fps)
         return None
 
     def close(self) -> None:

@@ -332,6 +332,7 @@ class Spread(Environment):
             for i, (x, y) in enumerate(agents):
                 canvas.circle(x, y, self.params.sight, agent_colour(i), 0.12)
                 canvas.ring(x, y, self.params.sight, agent_colour(i), 1.5)
+        canvas.trail(scene.trail, AGENT_RADIUS / 2)
         for place, ((x, y), (to_x, to_y)) in enumerate(zip(landmarks, nearest, strict=True)):
             canvas.line(x, y, to_x, to_y, GREY, 1.5)
             canvas.circle(x, y, LANDMARK_RADIUS, PAPER)
@@ -353,6 +354,9 @@ class Spread(Environment):
         width = canvas.foot(40)
         canvas.text(20, 24, f"landmarks covered: {covered.sum()} of {self.n_agents}", 16, FAINT, "left")
         canvas.text(width - 20, 24, f"collisions: {overlaps.sum()}", 16, FAINT, "right")
+
+    def places(self, scene: Scene) -> np.ndarray:
+        return np.array(scene.arrays.position[scene.e])
 
     def keys(self) -> dict[str, int]:
         return {"space": 0, "left": 1, "right": 2, "down": 3, "up": 4}

@@ -1,6 +1,7 @@
 """Pictures, windows, animations and games played by hand. Windows open on SDL's dummy driver."""
 
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -14,8 +15,22 @@ from PIL import Image
 from coopgym.envs import environment, ids
 from coopgym.envs.core import Batch, Environment
 from coopgym.envs.play import Game, play
-from coopgym.envs.recording import LAST_FRAME, record, save_gif
-from coopgym.envs.rendering import BAND, HEIGHT, INK, PAPER, STRIP, VERMILLION, WIDTH, Canvas, Renderer, number, signed
+from coopgym.envs.recording import LAST_FRAME, record, save_gif, save_mp4
+from coopgym.envs.rendering import (
+    BAND,
+    HEIGHT,
+    INK,
+    PAPER,
+    STRIP,
+    TRAIL,
+    VERMILLION,
+    WIDTH,
+    Canvas,
+    Renderer,
+    Trail,
+    number,
+    signed,
+)
 from coopgym.envs.teams import RandomTeam
 from tests.games import EVERY_GAME, name_of
 
@@ -361,6 +376,23 @@ def test_what_makes_no_animation_is_refused_before_anything_is_written(tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="ffmpeg is not installed")
+def test_a_film_is_written_where_ffmpeg_is_installed(tmp_path):
+    path = tmp_path / "a.mp4"
+    record("matrix_game_v1", path, preset="two_step", seed=0)
+    assert path.read_bytes()[4:8] == b"ftyp"  # the mark of an MP4
+    assert [one.name for one in tmp_path.iterdir()] == ["a.mp4"]
+    with pytest.raises(ValueError, match="all must agree"):
+        save_mp4([np.zeros((4, 4, 3), np.uint8), np.zeros((5, 4, 3), np.uint8)], tmp_path / "b.mp4")
+    assert [one.name for one in tmp_path.iterdir()] == ["a.mp4"]
+
+
+def test_a_film_without_ffmpeg_is_refused_with_a_way_out(tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(RuntimeError, match=r"an MP4 needs the program ffmpeg, .* install it, or write a \.gif"):
+        record("matrix_game_v1", tmp_path / "a.mp4")
+
+
 def test_a_failed_recording_leaves_the_old_file_alone(tmp_path):
     save_gif([np.zeros((4, 5, 3), np.uint8)], tmp_path / "a.gif")
     old = (tmp_path / "a.gif").read_bytes()
@@ -445,12 +477,54 @@ def test_a_game_in_real_time_goes_on_by_itself_and_pauses(opened):
     assert game.batch.scene().steps == 6
 
 
-def test_sight_is_switched_on_by_a_key(opened):
-    game = opened("predator_prey_v1")
-    before = pygame.surfarray.array3d(game.surface())
-    key_down("v")
+@pytest.mark.parametrize(("id", "views"), [("predator_prey_v1", 3), ("matrix_game_v1", 2)])
+def test_a_key_goes_round_the_views(id, views, opened):
+    game, seen = opened(id), []
+    for _ in range(4):
+        seen.append(pygame.surfarray.array3d(game.surface()).tobytes())
+        key_down("v")
+        game.turn()
+    assert len(set(seen)) == views  # everything, everyone's sight where there is any, the driven agent's view
+    assert seen[3] == seen[0]
+
+
+def test_keys_change_the_speed(opened):
+    game = opened("spread_v1")
+    assert game.fps == 100
+    for key, fps in (("-", 20), ("-", 10), ("=", 20), ("[+]", 30), ("+", 30)):
+        key_down(key)
+        game.turn()
+        assert game.fps == fps
+
+
+def test_a_window_shows_where_the_agents_have_been():
+    batch = Batch(environment("spread_v1"), 1, seed=0)
+    trail = Trail(batch.env)
+    batch.reset()
+    assert trail.behind(batch.scene()).trail is None
+    places = [batch.arrays.position[0].copy()]
+    for _ in range(TRAIL + 3):
+        batch.step(np.array([[1, 2, 3]]))
+        places.append(batch.arrays.position[0].copy())
+        scene = trail.behind(batch.scene())
+    assert np.array_equal(scene.trail, places[-TRAIL - 1 :])
+    assert np.array_equal(trail.behind(scene).trail, places[-TRAIL - 1 :])  # a scene drawn twice is one step
+    assert not np.array_equal(frame(batch), Renderer(batch.env).render(scene))
+    batch.reset()
+    assert trail.behind(batch.scene()).trail is None
+
+
+def test_a_window_of_another_size_shows_the_whole_picture(opened):
+    game = opened("matrix_game_v1")
+    surface = game.surface()
+    pygame.display.set_mode((300, 800), pygame.RESIZABLE)
+    game.window._screen = pygame.display.get_surface()
     game.turn()
-    assert not np.array_equal(before, pygame.surfarray.array3d(game.surface()))
+    screen = pygame.surfarray.array3d(pygame.display.get_surface()).swapaxes(0, 1)
+    height = round(surface.get_height() * 300 / surface.get_width())
+    top = (800 - height) // 2
+    assert (screen[: top - 1] == PAPER).all() and (screen[top + height + 1 :] == PAPER).all()
+    assert (screen[top + 3, 3] == STRIP).all()
 
 
 def test_a_policy_plays_the_other_agents(opened):
