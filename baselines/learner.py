@@ -2,9 +2,11 @@
 
 import copy
 import dataclasses
+import functools
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Literal, Protocol
 
 import numpy as np
 import torch
@@ -57,15 +59,24 @@ class Config:
     td_lambda: float = 0.6
     """Weight of longer returns in the targets: 0 is one-step Q-learning, as in the papers; PyMARL2 uses 0.6."""
     learning_rate: float = 5e-3
-    """Step size of Adam at the start."""
+    """Step size at the start."""
     learning_rate_end: float = 5e-4
     """Step size at the end of the run; it changes linearly between the two."""
     max_grad_norm: float = 10.0
     """The gradient's norm is cut to this."""
     target_period: int = 100
     """Gradient steps between two copies of the live networks into the targets."""
+    optimiser: Literal["adam", "rmsprop", "radam"] = "adam"
+    """Who takes the gradient steps. RMSprop with alpha 0.99 and epsilon 1e-5, as in PyMARL."""
     hidden: int = 64
     """Width of the recurrent agent."""
+    recurrent: bool = True
+    """Whether agents remember, by a GRU; without it they act on what they see now."""
+    last_action: bool = True
+    """Whether agents are told their last action."""
+    standardise_rewards: bool = False
+    """Whether rewards are shifted and scaled by the mean and deviation of those sampled so far, as in EPyMARL. The
+    values learnt are then no longer returns."""
     batch_size: int = 32
     """Episodes in a gradient step."""
     buffer_size: int = 2000
@@ -77,16 +88,21 @@ class Config:
     epsilon_end: float = 0.05
     """Chance of a random action after the annealing."""
     epsilon_steps: int = 0
-    """Environment steps over which the chance falls; 0 stands for half of the run."""
+    """Environment steps over which the chance falls; 0 leaves it to epsilon_part."""
+    epsilon_part: float = 0.5
+    """The part of the run over which the chance falls, where epsilon_steps is 0."""
 
     def __post_init__(self) -> None:
         make_plain(self)
+        if self.optimiser not in OPTIMISERS:
+            raise ValueError(f"optimiser is {self.optimiser!r}; it must be one of {', '.join(OPTIMISERS)}")
         for name, low, high in (
             ("gamma", 0, 1),
             ("td_lambda", 0, 1),
             ("epsilon_start", 0, 1),
             ("epsilon_end", 0, 1),
             ("epsilon_steps", 0, np.inf),
+            ("epsilon_part", 1e-9, 1),
             ("target_period", 1, np.inf),
             ("hidden", 1, np.inf),
             ("batch_size", 1, np.inf),
@@ -102,6 +118,38 @@ class Config:
 
 
 Fields = Config  # for annotations: within a learner, `Config` is the class's attribute
+
+
+def agent_of(env: Sizes, config: Fields) -> RecurrentAgent:
+    """The agents' network that a config asks for."""
+    c = config
+    return RecurrentAgent(env.n_agents, env.obs_size, env.n_actions, c.hidden, c.recurrent, c.last_action)
+
+
+OPTIMISERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
+    "adam": functools.partial(torch.optim.Adam, fused=True),
+    "rmsprop": functools.partial(torch.optim.RMSprop, alpha=0.99, eps=1e-5),
+    "radam": torch.optim.RAdam,
+}
+
+
+class RunningMoments:
+    """Mean and variance of all rewards that were sampled so far (Chan et al., "Updating formulae", 1979)."""
+
+    def __init__(self) -> None:
+        self.count, self.mean, self.squares = 0.0, 0.0, 0.0
+
+    def standardised(self, ep: Episodes) -> Episodes:
+        """The episodes with their rewards counted in, shifted by the mean and divided by the deviation."""
+        count = float(ep.happened.sum())
+        mean = float((ep.reward * ep.happened).sum()) / count
+        squares = float(((ep.reward - mean) ** 2 * ep.happened).sum())
+        total, apart = self.count + count, mean - self.mean
+        self.squares += squares + apart**2 * self.count * count / total
+        self.mean += apart * count / total
+        self.count = total
+        deviation = math.sqrt(self.squares / self.count + 1e-8)
+        return ep._replace(reward=(ep.reward - self.mean) / deviation * ep.happened)
 
 
 class Learner:
@@ -120,16 +168,17 @@ class Learner:
         self.generator = np.random.default_rng(seed)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            agent = RecurrentAgent(env.n_agents, env.obs_size, env.n_actions, config.hidden)
+            agent = agent_of(env, config)
             self.live: Any = nn.ModuleDict({"agent": agent, **self.networks(env)})
         self.target: Any = copy.deepcopy(self.live).requires_grad_(False)
-        self.optimiser = torch.optim.Adam(self.live.parameters(), config.learning_rate, fused=True)
+        self.optimiser = OPTIMISERS[config.optimiser](self.live.parameters(), lr=config.learning_rate)
+        self.rewards = RunningMoments()
 
     @property
     def epsilon(self) -> float:
         """The chance of a random action now."""
         c = self.config
-        done = self.env_steps / c.epsilon_steps if c.epsilon_steps else 2 * self.progress
+        done = self.env_steps / c.epsilon_steps if c.epsilon_steps else self.progress / c.epsilon_part
         return c.epsilon_start + min(done, 1.0) * (c.epsilon_end - c.epsilon_start)
 
     def networks(self, env: Sizes) -> dict[str, nn.Module]:
@@ -151,6 +200,8 @@ class Learner:
 
     def update(self, ep: Episodes) -> dict[str, Tensor]:
         """One gradient step."""
+        if self.config.standardise_rewards:
+            ep = self.rewards.standardised(ep)
         loss, terms = self.loss(ep)
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()

@@ -8,18 +8,37 @@ from coopgym.baselines.episodes import Episodes
 from coopgym.baselines.recurrence import GRU
 
 
+class Memoryless(nn.Linear):
+    """A linear layer with ReLU in the place of a GRU: what an agent has seen before is lost."""
+
+    def forward(self, x: Tensor, memory: Tensor | None = None) -> tuple[Tensor, Tensor]:  # type: ignore[override]
+        """x: [T, R, I]. Returns [T, R, H] twice over: what was seen, and of the last step as [1, R, H]."""
+        h = F.relu(super().forward(x))
+        return h, h[-1:]
+
+
 class RecurrentAgent(nn.Module):
     """Linear, ReLU, GRU, linear; one set of weights for all agents.
 
     Its input is the observation, the agent's last action (one-hot, zeros at the start) and its index (one-hot), as in
     PyMARL's agents (Samvelyan et al., 2019). The one-hot parts are looked up in the weights instead of multiplied.
+    recurrent: whether there is a GRU, or a linear layer in its place; last_action: whether agents are told theirs.
     """
 
-    def __init__(self, n_agents: int, obs_size: int, n_actions: int, hidden: int) -> None:
+    def __init__(
+        self,
+        n_agents: int,
+        obs_size: int,
+        n_actions: int,
+        hidden: int,
+        recurrent: bool = True,
+        last_action: bool = True,
+    ) -> None:
         super().__init__()
         self.n_agents, self.obs_size, self.n_actions, self.hidden = n_agents, obs_size, n_actions, hidden
-        self.encode = nn.Linear(obs_size + n_actions + n_agents, hidden)
-        self.memory = GRU(hidden, hidden)
+        self.last_action = last_action
+        self.encode = nn.Linear(obs_size + n_actions * last_action + n_agents, hidden)
+        self.memory = GRU(hidden, hidden) if recurrent else Memoryless(hidden, hidden)
         self.decode = nn.Linear(hidden, n_actions)
 
     def forward(self, obs: Tensor, last_action: Tensor, memory: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
@@ -28,10 +47,12 @@ class RecurrentAgent(nn.Module):
         Returns the utilities [B, T, N, A], the hidden states behind them [B, T, N, H], and the memory.
         """
         b, t, n, _ = obs.shape
-        from_obs, from_action, from_index = self.encode.weight.split((self.obs_size, self.n_actions, self.n_agents), 1)
-        none = from_action.new_zeros(1, self.hidden)
+        sizes = (self.obs_size, self.n_actions * self.last_action, self.n_agents)
+        from_obs, from_action, from_index = self.encode.weight.split(sizes, 1)
         x = F.linear(obs.transpose(0, 1).reshape(t * b, n, -1), from_obs, self.encode.bias)  # [T B, N, H]
-        x += F.embedding(last_action.transpose(0, 1).reshape(t * b, n) + 1, torch.cat((none, from_action.t())))
+        if self.last_action:
+            none = from_action.new_zeros(1, self.hidden)
+            x += F.embedding(last_action.transpose(0, 1).reshape(t * b, n) + 1, torch.cat((none, from_action.t())))
         x += from_index.t()
         h, memory = self.memory(F.relu(x, inplace=True).view(t, b * n, self.hidden), memory)
         q = self.decode(h).view(t, b, n, self.n_actions).transpose(0, 1)

@@ -13,7 +13,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from coopgym.baselines.files import atomic
-from coopgym.baselines.learner import Config, Learner, Team
+from coopgym.baselines.learner import Config, Learner, Team, agent_of
 from coopgym.baselines.networks import RecurrentAgent
 from coopgym.envs import environment
 from coopgym.envs.core import Environment
@@ -97,9 +97,9 @@ def load_policy(path: str | os.PathLike[str]) -> TrainedTeam:
         raise ValueError(f"{file} has format {header.get('format')}; this version reads format {FORMAT}")
     try:
         env = environment(header["environment"], **tupled(header["params"]))
-        hidden = Config(hidden=header["config"]["hidden"]).hidden
+        config = Config(**{name: header["config"][name] for name in ("hidden", "recurrent", "last_action")})
         with torch.device("meta"):  # takes no memory before it is known that the weights fit
-            agent = RecurrentAgent(env.n_agents, env.obs_size, env.n_actions, hidden)
+            agent = agent_of(env, config)
         check_weights(agent, tensors)
         agent.to_empty(device="cpu").load_state_dict(tensors)
         return TrainedTeam(agent.requires_grad_(False), env, header)

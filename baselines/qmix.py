@@ -30,6 +30,8 @@ class Config(learner.Config):
     """Units in the mixer's hidden layer."""
     hyper_width: int = 64
     """Units in the hidden layer of the networks that give the mixer its weights."""
+    hyper_scale: float = 1.0
+    """Factor on the first values of the last layers of those networks."""
 
 
 Fields = Config  # for annotations: within the learner, `Config` is the class's attribute
@@ -38,7 +40,7 @@ Fields = Config  # for annotations: within the learner, `Config` is the class's 
 class MonotonicMixer(nn.Module):
     """Section 4: a network of two layers whose weights come from the state and are not negative; biases are free."""
 
-    def __init__(self, n_agents: int, state_size: int, width: int, hyper_width: int) -> None:
+    def __init__(self, n_agents: int, state_size: int, width: int, hyper_width: int, scale: float = 1.0) -> None:
         super().__init__()
         self.n_agents, self.width = n_agents, width
 
@@ -47,6 +49,9 @@ class MonotonicMixer(nn.Module):
 
         self.w1, self.w2 = from_state(n_agents * width, hyper_width), from_state(width, hyper_width)
         self.b1, self.b2 = nn.Linear(state_size, width), from_state(1, width)
+        with torch.no_grad():
+            for last in (self.w1[-1], self.w2[-1], self.b1, self.b2[-1]):
+                last.weight.mul_(scale)
 
     def forward(self, q: Tensor, state: Tensor) -> Tensor:
         """q: [B, T, N], state: [B, T, S]. Returns [B, T]."""
@@ -63,7 +68,7 @@ class QMIX(Learner):
 
     def networks(self, env: Sizes) -> dict[str, nn.Module]:
         c = self.config
-        return {"mixer": MonotonicMixer(env.n_agents, env.state_size, c.mixer_width, c.hyper_width)}
+        return {"mixer": MonotonicMixer(env.n_agents, env.state_size, c.mixer_width, c.hyper_width, c.hyper_scale)}
 
     def loss(self, ep: Episodes) -> tuple[Tensor, dict[str, Tensor]]:
         q, _ = self.live["agent"].unroll(ep)  # [B, T + 1, N, A]

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from coopgym.baselines import algorithm as algorithm_named
+from coopgym.baselines.hyperparameters import published
 from coopgym.baselines.learner import Config, Learner, Team, make_plain
 from coopgym.baselines.replay import Replay
 from coopgym.baselines.rollout import evaluate_policy
@@ -57,18 +58,22 @@ def train(
     out: str | Path | None = None,
     on_evaluation: Callable[[Run], None] | None = None,
     progress: bool = False,
+    hyperparameters: str | None = None,
     **fields: Any,
 ) -> Run:
     """Trains a team and returns the run.
 
     algorithm: a name or a Learner class; env: an id or an environment; config: the algorithm's fields; fields: single
-    fields of the settings or of the config by name, such as seed=1 or gamma=0.9; out: the run's folder; on_evaluation
-    is called with the run after each evaluation.
+    fields of the settings or of the config by name, such as seed=1 or gamma=0.9; hyperparameters: the name of a
+    published set of them, see `coopgym.baselines.hyperparameters`; out: the run's folder; on_evaluation is called with
+    the run after each evaluation.
     Raises ValueError or TypeError for an unknown name and for fields out of range, FileExistsError for a folder that
     holds a run already.
     """
     learner_class = algorithm_named(algorithm) if isinstance(algorithm, str) else algorithm
     env = environment(env) if isinstance(env, str) else env
+    if hyperparameters is not None:
+        fields = {**published(hyperparameters, learner_class.Config, env), **fields}
     settings, config = with_fields(settings or Settings(), config or learner_class.Config(), fields)
     if env.individual_rewards:
         raise ValueError("reward_mode is 'per_agent'; these algorithms learn from one team reward: take team_sum")

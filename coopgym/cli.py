@@ -67,6 +67,8 @@ class RecordOptions(EnvironmentOptions):
 
 @dataclass(frozen=True)
 class TrainOptions(EnvironmentOptions):
+    hyperparameters: PresetName = None
+    """A published set in place of the defaults: pymarl, epymarl, pymarl2 or jaxmarl-mpe."""
     out: NewFolder = None
     """The run's folder; without it runs/ALGORITHM-ID-seedN, with a number added where that is taken."""
 
@@ -254,8 +256,11 @@ def _train(line: Line) -> None:
     env = _environment_of(line)
     learner: Any = _learner(line.words[0]) if line.words else None
     training = needing("baselines", "coopgym.baselines.train")
-    config = learner.Config() if learner else training.Config()
-    parsed = _options(line, env, settings=training.Settings(), config=config)
+    settings, config = training.Settings(), learner.Config() if learner else training.Config()
+    if learner and env and (name := line.options.get("hyperparameters")):
+        fields = training.published(name, learner.Config, env)
+        settings, config = training.with_fields(settings, config, fields)
+    parsed = _options(line, env, settings=settings, config=config)
     env = with_options(env, parsed.env)
     out = parsed.options.out or _free_folder(f"{learner.name}-{env.id}-seed{parsed.settings.seed}")
     trained = training.train(learner, env, parsed.config, parsed.settings, out, progress=True)

@@ -46,7 +46,10 @@ def record(
     Raises as `environment`, `save_gif` and `save_mp4` do, and ImportError without pygame or Pillow.
     """
     batch = Batch(environment(env, preset, **params), 1, seed, autoreset="disabled")
-    save = save_mp4 if Path(path).suffix.lower() == ".mp4" else save_gif
+    ending = Path(path).suffix.lower()
+    if ending not in (".gif", ".mp4"):
+        raise ValueError(f"the file is {Path(path).name!r}; its name must end in .gif or .mp4")
+    save = save_mp4 if ending == ".mp4" else save_gif
     save(_episode(batch, RandomTeam(seed) if policy is None else policy, show_sight, show_trail), path, fps)
     return float(batch.out.team_return[0])
 
