@@ -290,7 +290,7 @@ MISTAKES = {  # a command line: what the sentence must hold
     "play": "needs ID",
     f"play {GAME} --policy nowhere": "there is no trained policy at nowhere; give",
     "record": "needs ID",
-    f"record {GAME} --out film.mp4": "must end in .gif or .mp4",
+    f"record {GAME} --out film.avi": "must end in .gif or .mp4",
     f"record {GAME} --out nowhere/film.gif": "there is no folder",
     "evaluate": "such as: coopgym evaluate",
     "evaluate random": "needs an ID, such as: coopgym evaluate random",
