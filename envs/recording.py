@@ -20,8 +20,8 @@ from coopgym.envs.core import Batch, Environment
 from coopgym.envs.rendering import Trail, picture, pixels
 from coopgym.envs.teams import Policy, RandomTeam
 
-COLOURS = 127  # of a palette, besides UNCHANGED; more make larger files and no better ones
-UNCHANGED = 127  # stands in a frame for "as in the frame before"
+COLOURS = 63  # of a palette, besides UNCHANGED; more make larger files and no better ones
+UNCHANGED = 63  # stands in a frame for "as in the frame before"
 BINS = 1 << 15
 FASTEST = 50  # frames in a second; viewers slow down what asks for more
 LAST_FRAME = 1500  # how long it is shown before the animation starts again, milliseconds
