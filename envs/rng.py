@@ -4,9 +4,11 @@ The generator is SplitMix64 (Steele, Lea and Flood, "Fast splittable pseudorando
 64-bit word of state, one addition and a mixing function for each draw. `tests/oracle.py` has it again in plain Python.
 """
 
+import math
+
 import numpy as np
 
-from coopgym.envs.compiling import kernel
+from coopgym.envs.compiling import kernel, python_function
 
 STEP = np.uint64(0x9E3779B97F4A7C15)
 SEED_LIMIT = 2**63  # seeds lie in [0, SEED_LIMIT)
@@ -37,6 +39,24 @@ def integer(rng, e, n):
 def uniform(rng, e, low, high):
     """A float64 in [low, high), from stream e: 53 random bits."""
     return low + (high - low) * (np.float64(bits(rng, e) >> np.uint64(11)) * 2.0**-53)
+
+
+@kernel
+def normal(rng, e):
+    """A float64 from the standard normal distribution, from stream e: two draws (Box and Muller, 1958).
+
+    It is never farther from 0 than sqrt(106 ln 2) = 8.6, since the first draw is at least 2**-53.
+    """
+    first = 1.0 - uniform(rng, e, 0.0, 1.0)
+    return math.sqrt(-2.0 * math.log(first)) * math.cos(2.0 * math.pi * uniform(rng, e, 0.0, 1.0))
+
+
+def first_uniforms(seed: int, number: int) -> np.ndarray:
+    """The first draws from [0, 1) of the stream of a seed, with nothing compiled: [number] float64."""
+    plain = python_function(mix)
+    start = plain(plain(np.array([seed], np.uint64) + STEP) + STEP)
+    words = plain(start + STEP * np.arange(1, number + 1, dtype=np.uint64))
+    return np.asarray((words >> np.uint64(11)) * 2.0**-53)
 
 
 @kernel

@@ -5,6 +5,7 @@ A twin is `Twin(params, seed)` with `reset()` and `step(actions) -> (reward, ter
 """
 
 import itertools
+import math
 from typing import Any
 
 import numpy as np
@@ -35,6 +36,11 @@ class SplitMix64:
 
     def uniform(self, low: float, high: float) -> float:
         return low + (high - low) * ((self.bits() >> 11) * 2.0**-53)
+
+    def normal(self) -> float:
+        """Box and Muller (1958), the cosine alone."""
+        radius = math.sqrt(-2 * math.log(1 - self.uniform(0, 1)))
+        return radius * math.cos(2 * math.pi * self.uniform(0, 1))
 
 
 class MatrixGame:

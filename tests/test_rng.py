@@ -1,5 +1,7 @@
 """The random streams: published values, a plain twin, and a look at how even the draws are."""
 
+import math
+
 import numpy as np
 import pytest
 
@@ -31,6 +33,12 @@ def bits(state, n):
 def uniforms(state, x, low, high):
     for k in range(len(x)):
         x[k] = rng.uniform(state, 0, low, high)
+
+
+@kernel
+def normals(state, x):
+    for k in range(len(x)):
+        x[k] = rng.normal(state, 0)
 
 
 @kernel
@@ -104,3 +112,58 @@ def test_uniform_numbers_fill_their_interval():
     assert -1.0 <= drawn.min() < -0.999 and 2.999 < drawn.max() < 3.0
     assert abs(drawn.mean() - 1.0) < 4 * 4 / np.sqrt(12 * len(drawn))  # four standard errors
     assert abs(drawn.var() - 16 / 12) < 0.02
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2**40])
+def test_normal_draws_are_the_twins(seed):
+    drawn, twin = np.zeros(1000), SplitMix64(seed)
+    normals(stream(seed), drawn)
+    np.testing.assert_allclose(drawn, [twin.normal() for _ in drawn], rtol=1e-12, atol=1e-12)
+
+
+def test_normal_draws_have_the_moments_and_tails_of_the_normal_distribution():
+    x = np.zeros(400_000)
+    normals(stream(3), x)
+    error = 1 / math.sqrt(len(x))
+    assert abs(x.mean()) < 4.5 * error
+    assert abs((x**2).mean() - 1) < 4.5 * math.sqrt(2) * error
+    assert abs((x**3).mean()) < 4.5 * math.sqrt(15) * error
+    assert abs((x**4).mean() - 3) < 4.5 * math.sqrt(96) * error
+    for limit, beyond in ((1, 0.317311), (2, 0.0455), (3, 0.0027)):
+        assert abs((np.abs(x) > limit).mean() - beyond) < 4.5 * math.sqrt(beyond) * error
+    assert abs((x[:-1] * x[1:]).mean()) < 4.5 * error
+
+
+def before_drawing(word: int) -> np.ndarray:
+    """A stream whose next 64 bits are this word: the two steps of the mixing are undone, one after the other."""
+
+    def unshift(z: int, by: int) -> int:
+        once = z
+        for _ in range(64 // by):
+            once = z ^ (once >> by)
+        return once
+
+    z = unshift(word, 31)
+    z = unshift(z * pow(0x94D049BB133111EB, -1, 2**64) % 2**64, 27)
+    z = unshift(z * pow(0xBF58476D1CE4E5B9, -1, 2**64) % 2**64, 30)
+    return np.array([(z - SplitMix64.STEP) % 2**64], np.uint64)
+
+
+def test_the_farthest_normal_draw_is_finite():
+    state, drawn = before_drawing(2**64 - 1), np.zeros(1)
+    again = np.zeros(1, np.uint64)
+    bits(state.copy(), again)
+    assert again[0] == 2**64 - 1
+    normals(state, drawn)
+    twin = SplitMix64(0)
+    twin.state = int(before_drawing(2**64 - 1)[0])
+    twin.bits()
+    assert drawn[0] == pytest.approx(math.sqrt(106 * math.log(2)) * math.cos(2 * math.pi * twin.uniform(0, 1)))
+
+
+@pytest.mark.parametrize("seed", [0, 7, 2**63 - 1])
+def test_first_uniforms_are_those_of_the_stream(seed):
+    drawn = np.zeros(50)
+    uniforms(stream(seed), drawn, 0.0, 1.0)
+    assert rng.first_uniforms(seed, 50).tolist() == drawn.tolist()
+    assert rng.first_uniforms(seed, 0).shape == (0,)
