@@ -85,6 +85,30 @@ class MatrixGame:
         return np.array([[a < size for a in range(max(sizes))] for size in sizes], np.int8)
 
 
+class GaussianSqueeze:
+    def __init__(self, params: Any, seed: int) -> None:
+        self.p, self.rng = params, SplitMix64(seed)
+
+    def reset(self) -> None:
+        self.capacity = np.array([self.rng.uniform(0, 2) for _ in range(self.p.n_agents)])
+
+    def step(self, actions: Any) -> tuple[float, bool]:
+        x = float(np.mean(actions * self.capacity))
+        hills = {"single": [(8, 0.25)], "multi": [(8, 0.25), (5, 1)]}[self.p.domains]
+        return sum(x * math.exp(-((x - top) ** 2) / width) for top, width in hills), self.p.horizon == 1
+
+    def obs(self) -> np.ndarray:
+        n = self.p.n_agents
+        seen = np.tile(self.capacity, (n, 1)) if self.p.obs == "full" else self.capacity[:, None]
+        return np.hstack([seen, np.eye(n)]).astype(np.float32)
+
+    def state(self) -> np.ndarray:
+        return self.capacity.astype(np.float32)
+
+    def mask(self) -> np.ndarray:
+        return np.ones((self.p.n_agents, self.p.n_actions), np.int8)
+
+
 class PredatorPrey:
     STAY, CATCH = 4, 5
 
@@ -227,4 +251,9 @@ class Spread:
         return np.ones((self.p.n_agents, 5), np.int8)
 
 
-TWINS: dict[str, Any] = {"matrix_game_v1": MatrixGame, "predator_prey_v1": PredatorPrey, "spread_v1": Spread}
+TWINS: dict[str, Any] = {
+    "gaussian_squeeze_v1": GaussianSqueeze,
+    "matrix_game_v1": MatrixGame,
+    "predator_prey_v1": PredatorPrey,
+    "spread_v1": Spread,
+}

@@ -95,7 +95,7 @@ def event(obs: Any, state: Any, mask: Any, *rest: Any) -> str:
 
 def ranks(row: int) -> np.ndarray:
     """What a row would like to play, step by step: [T, N, A], with room to spare."""
-    return np.random.default_rng(row).random((STEPS, 16, 8))
+    return np.random.default_rng(row).random((STEPS, 16, 16))
 
 
 @functools.cache

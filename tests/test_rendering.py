@@ -36,6 +36,9 @@ from tests.games import EVERY_GAME, name_of
 
 ROOT = Path(__file__).resolve().parent.parent
 UNUSUAL = [
+    environment("gaussian_squeeze_v1", n_agents=1, n_actions=1000),
+    environment("gaussian_squeeze_v1", "mgs_own", n_agents=30),
+    environment("gaussian_squeeze_v1", n_agents=1000, horizon=5),
     environment("matrix_game_v1", payoff=[1, 2.5, -3]),
     environment("matrix_game_v1", payoff=np.arange(-6, 6).reshape(2, 3, 2), horizon=5),
     environment("matrix_game_v1", payoff=np.eye(30) * 1e6, horizon=5),
