@@ -9,41 +9,90 @@ Rules
     uniformly from the first `n_starts`. Each step pays `payoff[state, joint action]` and leads to
     `transition[state, joint action]`; -1 is the end. Without transitions the state stays as it is.
 
+    With `payoff_seed` from 0 on, the table is random: its numbers are drawn from U[0, 10), in the order of the table
+    with the last axis the fastest, by the random stream of that seed. Of the `payoff` that is given, the shape counts
+    alone. All episodes are played with that one table; the seed of a reset has no part in it.
+
+    With `noise` above 0, a draw from the normal distribution with this standard deviation is added to the reward of
+    each step, from the row's own stream; it is never beyond 8.6 standard deviations. Without noise nothing is drawn.
+
 Actions
     `A`, `B`, `C`, ... in the order of the table's axes. Agents may have different numbers of actions; the mask shows
     which an agent has, and an action that it has not counts as `A`.
 
-Observation (the same for every agent)
-    The state, one-hot over K states and "over", a last place that is 1 after the end only. With `observe_state=False`
-    the K places hold 1/K each while the game runs: what an agent knows before any evidence. With
-    `observe_last_actions=True`, the last joint action follows, one-hot for each agent, zeros before the first step.
+Observation
+
+    ================= ======== ================================================================= ========
+    field             features meaning                                                           bound
+    ================= ======== ================================================================= ========
+    `state`           K        the state, one-hot; zeros after the end                           0 to 1
+    `over`            1        1 after the end only                                              0 to 1
+    `last_action_i`   A        for each agent i, with `observe_last_actions` only: its last      0 to 1
+                               action, one-hot; zeros before the first step
+    ================= ======== ================================================================= ========
+
+    `observe_state` says who sees the state: "all" agents, the "first" (agent 0) alone, or "none". Whoever does not
+    sees 1/K in each of the K places while the game runs: what an agent knows before any evidence.
 
 State
-    As the observation with `observe_state=True`, whatever is observed.
+    As the observation of one who sees the state, whatever is observed.
 
 Reward
-    The payoff, the same for all agents.
+    The payoff, with its noise, the same for all agents.
 
 End
     Terminated by a transition to -1, and after the only step of a game with `horizon=1` (one-shot). With a larger
     `horizon` and no transition to -1 the game repeats until the time limit, which truncates.
 
+Presets
+    One step, two agents: `qtran3x3`, `qplex_hard3x3`, `qplex_w3x3`, `climbing`, `climbing_uoe`, `penalty_0` to
+    `penalty_-100`, `penalty_uoe_0` to `penalty_uoe_100`, `almost_monotone`. The literature prints climbing and penalty
+    in two layouts (transposed, mirrored): those of Claus and Boutilier carry the plain name, those of the package
+    `matrix-games` have `uoe` in theirs. The two are the same game once the agents or actions are renamed.
+
+    25 steps: `climbing_uoe_repeated_25` and `penalty_uoe_..._repeated_25`, as benchmarks run them. Returns are 25
+    times the payoff. Any other game is repeated by `horizon=25`; to see the last joint action, as in the package's
+    ids that end in `state`, add `observe_last_actions=True`.
+
+    One of two additive tables, drawn at the start: `additive_ok` (all see which), `additive_hidden` (none), and
+    `additive_one_informed` (agent 0 alone; new here).
+
+    Random tables: `random_3x3`, `random_5x5`, `random_10x10`, of which `payoff_seed` names one each.
+
+    More than two agents, all new here: in `coordination_k_of_n` the team earns 1 when exactly k of n agents play A, so
+    that agents who are alike must choose differently; in `stag_hunt_n` each agent hunts the stag (A) or a hare (B), a
+    hare is worth 3 to the team, and the stag 4 for each agent, but only if all hunt it. Averaged over what the others
+    may do, the stag is worth more than the hare with two agents, as much with three, and less from four on.
+
+    Several steps: `two_step` and `two_state_mmdp`. They are presets of this family and not families of their own, for
+    both are nothing but payoff and transition tables, a few numbers each; states, views, drawing and known optimum are
+    those of every matrix game.
+
+Known returns
+    `optimum()` gives the best expected return: the best cell of each table that can be the first, or dynamic
+    programming over the tables; noise averages out. It is None where it takes more than that: where the state changes,
+    began in one of several and some agents do not see it; and where agent 0 alone sees the state and could tell the
+    others by its actions, which they see. The scripted team `best` plays for the optimum.
+    A random team earns the mean of the table: -4.44 in `qtran3x3`, -3.44 in `climbing`, 5.33 in `additive_ok`.
+
 Sources
     Payoffs as in the presets' sources. Two-step game: Rashid et al., "QMIX", ICML 2018, section 5, in the form of the
-    QTRAN authors' code. Two-state MMDP: Wang et al., "QPLEX", ICLR 2021, in the form of the authors' code. The
-    literature prints `climbing` and `penalty` in two layouts (transposed, mirrored): those of Claus and Boutilier
-    ("The dynamics of reinforcement learning in cooperative multiagent systems", AAAI 1998) carry the plain name, those
-    of the package `matrix-games` end in `uoe`.
+    QTRAN authors' code. Two-state MMDP: Wang et al., "QPLEX", ICLR 2021, in the form of the authors' code. Climbing
+    and penalty: Claus and Boutilier, "The dynamics of reinforcement learning in cooperative multiagent systems", AAAI
+    1998. Repeated over 25 steps: Papoudakis et al., "Benchmarking multi-agent deep reinforcement learning algorithms
+    in cooperative tasks", NeurIPS 2021 (datasets and benchmarks).
 
 Differences from the sources
     The observation after the end has a place of its own instead of being all zeros, so that no observation is empty.
+    Where nothing is observed, the packages show zeros and QTRAN's code a constant 1; here it is the only state.
 
 Versions
     v1: first release.
 """
 
 import itertools
-from typing import Annotated, Any, NamedTuple
+import math
+from typing import Annotated, Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -64,7 +113,7 @@ from coopgym.envs.rendering import (
     mixed,
     number,
 )
-from coopgym.envs.rng import integer
+from coopgym.envs.rng import SEED_LIMIT, first_uniforms, integer, normal
 
 END = -1  # the transition that ends an episode
 
@@ -82,8 +131,12 @@ class Params(NamedTuple):
     ] = None
     n_starts: Annotated[int, Parameter("an episode starts in one of the first n_starts states", "states", 1, 1000)] = 1
     horizon: Annotated[int, Parameter("time limit; 1 is one-shot, more repeats the game", "steps", 1, 1_000_000)] = 1
-    observe_state: Annotated[bool, Parameter("whether agents see the state")] = True
+    observe_state: Annotated[Literal["all", "first", "none"], Parameter("which agents see the state")] = "all"
     observe_last_actions: Annotated[bool, Parameter("whether agents see the last joint action")] = False
+    payoff_seed: Annotated[
+        int, Parameter("draws all payoffs from U[0, 10); -1 takes those of payoff", "", -1, SEED_LIMIT - 1)
+    ] = -1
+    noise: Annotated[float, Parameter("standard deviation of what is added to each payoff", "reward", 0, 1e6)] = 0.0
 
 
 class Tables(NamedTuple):
@@ -94,8 +147,9 @@ class Tables(NamedTuple):
     n_actions: np.ndarray  # [N] int64, the actions that each agent has
     n_starts: int
     one_shot: bool
-    observe_state: bool
+    n_informed: int  # agents that see the state: the first so many
     observe_last_actions: bool
+    noise: float
 
 
 class State(NamedTuple):
@@ -116,52 +170,61 @@ def reset(p, s, e):
 
 @kernel
 def step(p, s, e, action):
+    state = s.state[e]
     joint = 0
     for i in range(action.shape[0]):
         joint = joint * p.n_actions[i] + action[i]
         s.last[e, i] = action[i]
-    reward = p.payoff[s.state[e], joint]
-    s.previous[e] = s.state[e]
-    s.state[e] = END if p.one_shot else p.transition[s.state[e], joint]
+    s.previous[e] = state
+    s.state[e] = END if p.one_shot else p.transition[state, joint]
+    reward = p.payoff[state, joint]
+    if p.noise > 0.0:
+        reward += p.noise * normal(s.rng, e)
     return reward, s.state[e] == END
 
 
 @kernel
-def _describe(p, s, e, visible, out):
-    """Writes state and last actions. out: [features]."""
-    k = p.payoff.shape[0]
-    for place in range(k + 1):
-        out[place] = 0.0
-    if s.state[e] == END:
-        out[k] = 1.0
-    elif visible:
-        out[s.state[e]] = 1.0
-    else:
-        for place in range(k):
-            out[place] = 1.0 / k
-    if p.observe_last_actions:
-        n_actions = (out.shape[0] - k - 1) // s.last.shape[1]
-        for i in range(s.last.shape[1]):
-            for a in range(n_actions):
-                out[k + 1 + i * n_actions + a] = s.last[e, i] == a
-
-
-@kernel
 def observe(p, s, e, obs):
+    n_states = p.payoff.shape[0]
+    state = s.state[e]
+    guess = 0.0
+    if p.n_informed < obs.shape[0] and state != END:
+        guess = 1.0 / n_states
     for i in range(obs.shape[0]):
-        _describe(p, s, e, p.observe_state, obs[i])
+        informed = i < p.n_informed
+        for k in range(n_states):
+            obs[i, k] = (state == k) if informed else guess
+        obs[i, n_states] = state == END
+        if p.observe_last_actions:
+            _tell_last_actions(p, s, e, obs[i])
 
 
 @kernel
 def summarise(p, s, e, state):
-    _describe(p, s, e, True, state)
+    n_states = p.payoff.shape[0]
+    for k in range(n_states):
+        state[k] = s.state[e] == k
+    state[n_states] = s.state[e] == END
+    if p.observe_last_actions:
+        _tell_last_actions(p, s, e, state)
+
+
+@kernel
+def _tell_last_actions(p, s, e, out):
+    """Writes what follows the state and the end. out: [features]."""
+    first = p.payoff.shape[0] + 1
+    n_actions = (out.shape[0] - first) // s.last.shape[1]
+    for i in range(s.last.shape[1]):
+        for a in range(n_actions):
+            out[first + i * n_actions + a] = s.last[e, i] == a
 
 
 @kernel
 def available(p, s, e, mask):
     for i in range(mask.shape[0]):
+        n_actions = p.n_actions[i]
         for a in range(mask.shape[1]):
-            mask[i, a] = a < p.n_actions[i]
+            mask[i, a] = a < n_actions
 
 
 QTRAN = ((8, -12, -12), (-12, 0, 0), (-12, 0, 0))
@@ -179,9 +242,27 @@ def penalty_mirrored(k: float) -> tuple[tuple[float, ...], ...]:
     return tuple(row[::-1] for row in penalty(k))
 
 
+def coordination(k: int, n: int) -> Table:
+    """1 where exactly k of n agents play A, else 0."""
+    return (np.indices((2,) * n).sum(0) == n - k).astype(float).tolist()
+
+
+def stag_hunt(n: int) -> Table:
+    """n agents: each that plays B catches a hare worth 3; if all play A, they catch a stag worth 4 for each."""
+    hares = np.indices((2,) * n).sum(0)
+    return np.where(hares == 0, 4.0 * n, 3.0 * hares).tolist()
+
+
+ADDITIVE = (((10, 8, 5), (8, 6, 3), (5, 3, 0)), ((0, 3, 5), (3, 6, 8), (5, 8, 10)))
 CLAUS = "Claus and Boutilier, AAAI 1998"
+REPEATED = "Papoudakis et al., NeurIPS 2021 (EPyMARL); package matrix-games, also matrax"
 UOE = "package matrix-games (University of Edinburgh), also matrax"
 
+SEEN = {
+    "all": "the state now, one-hot",
+    "first": "agent 0: the state now, one-hot; others: 1 / n_states each while the game runs",
+    "none": "1 / n_states each while the game runs: the state is hidden",
+}
 PRESETS = {
     "qtran3x3": Preset({"payoff": QTRAN}, "Son et al., QTRAN, ICML 2019, Table 1; authors' code"),
     "qplex_hard3x3": Preset(
@@ -200,22 +281,36 @@ PRESETS = {
         {"payoff": ((12, -0.1, -0.1), (-0.1, 0, 0), (-0.1, 0, 0))}, "pymarl2, default one-step game"
     ),
     "additive_ok": Preset(
-        {
-            "payoff": (((10, 8, 5), (8, 6, 3), (5, 3, 0)), ((0, 3, 5), (3, 6, 8), (5, 8, 10))),
-            "n_states": 2,
-            "n_starts": 2,
-        },
+        {"payoff": ADDITIVE, "n_states": 2, "n_starts": 2},
         "QTRAN authors' code, environment 3: two additive tables, one of them drawn and shown",
     ),
     "additive_hidden": Preset(
-        {
-            "payoff": (((10, 8, 5), (8, 6, 3), (5, 3, 0)), ((0, 3, 5), (3, 6, 8), (5, 8, 10))),
-            "n_states": 2,
-            "n_starts": 2,
-            "observe_state": False,
-        },
+        {"payoff": ADDITIVE, "n_states": 2, "n_starts": 2, "observe_state": "none"},
         "additive_ok with the drawn table hidden: the best constant joint action (B, B) earns 6",
     ),
+    "additive_one_informed": Preset(
+        {"payoff": ADDITIVE, "n_states": 2, "n_starts": 2, "observe_state": "first"},
+        "new here: additive_ok, of which agent 0 alone sees the drawn table; the best plan earns 8",
+    ),
+    "climbing_uoe_repeated_25": Preset({"payoff": CLIMBING_UOE, "horizon": 25}, REPEATED),
+    **{
+        f"penalty_uoe_{k}_repeated_25": Preset({"payoff": penalty_mirrored(-k), "horizon": 25}, REPEATED)
+        for k in (0, 25, 50, 75, 100)
+    },
+    **{
+        f"random_{size}x{size}": Preset(
+            {"payoff": np.zeros((size, size)).tolist(), "payoff_seed": 0}, "payoffs from U[0, 10); choose a payoff_seed"
+        )
+        for size in (3, 5, 10)
+    },
+    **{
+        f"coordination_{k}_of_{n}": Preset({"payoff": coordination(k, n)}, f"new here: exactly {k} of {n} must play A")
+        for k, n in ((1, 3), (2, 4), (3, 6))
+    },
+    **{
+        f"stag_hunt_{n}": Preset({"payoff": stag_hunt(n)}, f"new here: the stag takes all {n}, a hare but one")
+        for n in (2, 4, 6)
+    },
     "two_step": Preset(
         {
             "payoff": (((0, 0), (0, 0)), ((7, 7), (7, 7)), ((0, 1), (1, 8))),
@@ -237,15 +332,56 @@ PRESETS = {
 }
 
 
+class Plan(NamedTuple):
+    """What a team should play, and what it then earns on average."""
+
+    value: float
+    reason: str
+    joint: np.ndarray  # [T, K] int64, the joint action for each state and time; T is 1 where the time does not matter
+
+
+class Best:
+    """Plays for the optimum: each agent by the state that it sees, or that all can work out from the only start.
+
+    `reset` begins the episodes of all rows at once, for what is best may depend on the time. Raises ValueError for a
+    game without a known optimum.
+    """
+
+    def __init__(self, env: Any) -> None:
+        plan, tables = env.plan(), env.kernel_params()
+        if plan is None:
+            raise ValueError(f"the optimum of {env!r} is not known")
+        self.joint, self.transition = plan.joint, tables.transition
+        shape = env.payoff.shape[1:]
+        self.actions = np.stack(np.unravel_index(plan.joint, shape), axis=2)  # [T, K, N]
+        self.informed = np.arange(env.n_agents) < tables.n_informed
+        self.reset(0)
+
+    def reset(self, num_envs: int) -> None:
+        self.t = 0
+        self.state = 0  # where the game must be, if it began in state 0
+
+    def act(self, obs: np.ndarray, action_mask: np.ndarray) -> np.ndarray:
+        t = min(self.t, len(self.joint) - 1)
+        seen = obs[:, :, : self.joint.shape[1]].argmax(2)  # [E, N]
+        state = np.where(self.informed, seen, self.state)
+        self.t += 1
+        self.state = max(0, int(self.transition[self.state, self.joint[t, self.state]]))
+        return np.asarray(self.actions[t, state, np.arange(len(self.informed))])
+
+
 class MatrixGame(Environment):
     id = "matrix_game_v1"
     Params = Params
     presets = PRESETS
     kernels = Kernels(reset, step, observe, summarise, available)
+    scripted = {"best": Best}
 
     def check(self) -> None:
         p = self.params
         self.payoff = self._table("payoff", p.payoff, np.float64)
+        if p.payoff_seed >= 0:
+            self.payoff = 10.0 * first_uniforms(p.payoff_seed, self.payoff.size).reshape(self.payoff.shape)
         self.payoff.setflags(write=False)
         sizes = self.payoff.shape[1:]
         if not sizes or min(sizes) < 1 or max(sizes) < 2:
@@ -266,14 +402,10 @@ class MatrixGame(Environment):
         if p.n_starts > p.n_states:
             raise ValueError(f"n_starts is {p.n_starts}; it must be at most n_states, {p.n_states}")
         self.n_agents = len(sizes)
+        self.n_informed = {"all": self.n_agents, "first": 1, "none": 0}[p.observe_state]
         self.action_names = tuple(_letters(a) for a in range(max(sizes)))
         self.state_layout = self._layout("the state now, one-hot")
-        seen = (
-            "the state now, one-hot"
-            if p.observe_state
-            else "1 / n_states each while the game runs: the state is hidden"
-        )
-        self.observation_layout = self._layout(seen)
+        self.observation_layout = self._layout(SEEN[p.observe_state])
 
     def _table(self, name: str, value: Any, dtype: type) -> np.ndarray:
         """The table as [K, A1, ..., AN]."""
@@ -312,8 +444,9 @@ class MatrixGame(Environment):
             n_actions=np.array(self.payoff.shape[1:], np.int64),
             n_starts=p.n_starts,
             one_shot=p.horizon == 1 and p.transition is None,
-            observe_state=p.observe_state,
+            n_informed=self.n_informed,
             observe_last_actions=p.observe_last_actions,
+            noise=p.noise,
         )
 
     def allocate(self, num_envs: int) -> State:
@@ -325,54 +458,116 @@ class MatrixGame(Environment):
             last=np.full((num_envs, self.n_agents), -1, np.int64),
         )
 
+    def optimum(self) -> tuple[float, str] | None:
+        plan = self.plan()
+        return None if plan is None else (plan.value, plan.reason)
+
+    def plan(self) -> Plan | None:
+        """The best that agents can do who see what these see; None where that is not known."""
+        p = self.params
+        table = self.payoff.reshape(p.n_states, -1)
+        if self.n_informed == self.n_agents or p.n_starts == 1:  # all see the state, or can work it out
+            return self._best_in_sight() if self._stays() else self._best_by_programming()
+        if not self._stays():
+            return None
+        if self.n_informed == 0:
+            mean = table[: p.n_starts].mean(0)
+            joint = np.full((1, p.n_states), mean.argmax())
+            return Plan(p.horizon * float(mean.max()), "the best cell of the tables' average", joint)
+        if p.horizon > 1 and p.observe_last_actions:
+            return None  # agent 0's actions could tell the others the state
+        return self._best_replies()
+
+    def _stays(self) -> bool:
+        """Whether every step is played in the state of the first."""
+        return self.params.horizon == 1 or self.params.transition is None
+
+    def _best_in_sight(self) -> Plan:
+        p = self.params
+        table = self.payoff.reshape(p.n_states, -1)
+        value = p.horizon * float(table[: p.n_starts].max(1).mean())
+        return Plan(value, "the best cell of each table", table.argmax(1)[None])
+
+    def _best_replies(self) -> Plan:
+        """Agent 0 knows the state; the others play the same in all, so that it can do its best."""
+        p = self.params
+        table = self.payoff.reshape(p.n_states, self.payoff.shape[1], -1)
+        mean = table[: p.n_starts].max(1).mean(0)
+        others = int(mean.argmax())
+        joint = table[:, :, others].argmax(1) * table.shape[2] + others
+        return Plan(p.horizon * float(mean.max()), "agent 0's best replies to what the others do best", joint[None])
+
+    def _best_by_programming(self) -> Plan:
+        p, tables = self.params, self.kernel_params()
+        worth = np.zeros(p.n_states + 1)  # of each state with so many steps to go, and, last, of the end: END is -1
+        joint = np.zeros((p.horizon, p.n_states), np.int64)
+        for t in reversed(range(p.horizon)):
+            cells = tables.payoff + worth[tables.transition]
+            joint[t] = cells.argmax(1)
+            worth[:-1] = cells.max(1)
+        return Plan(float(worth[: p.n_starts].mean()), "dynamic programming over the tables", joint)
+
     def draw(self, canvas: Canvas, scene: Scene) -> None:
         """The table with the played cell lit; where there are several states, the table played above the table now."""
         canvas.view(0, 0, 560, 560)
         state, previous = int(scene.arrays.state[scene.e]), int(scene.arrays.previous[scene.e])
+        noise = f", plus noise of {number(self.params.noise)}" if self.params.noise > 0 else ""
         if self.params.n_states == 1:
-            self._draw_table(canvas, 0, "payoff to the team", scene.action, 0, 560)
+            self._draw_table(canvas, 0, f"payoff to the team{noise}", scene.action, 0, 560)
             return
         canvas.line(0, 280, 560, 280, LINE, 1)
         if scene.action is None:
             canvas.text(280, 132, "last step: none yet", 18, FAINT)
         else:
-            self._draw_table(canvas, previous, f"last step: state {previous}", scene.action, 0, 265)
+            self._draw_table(canvas, previous, f"last step: state {previous}{noise}", scene.action, 0, 265)
         if state == END:
             canvas.text(280, 428, "now: the game is over", 18, FAINT)
         else:
-            hidden = "" if self.params.observe_state else ", hidden from the agents"
-            self._draw_table(canvas, state, f"now: state {state}{hidden}", None, 295, 560)
+            self._draw_table(canvas, state, f"now: state {state}{WHO_SEES[self.params.observe_state]}", None, 295, 560)
 
     def _draw_table(
         self, canvas: Canvas, state: int, title: str, action: np.ndarray | None, top: float, bottom: float
     ) -> None:
-        """The payoffs of a state between two heights, lit where the action is: rows are agent 0, columns agent 1.
+        """The payoffs of a state between two heights, lit where the action is. Of large tables, what lies around it.
 
-        Of a game for more, the slice at the others' actions (at A before the first); of large tables, what lies around.
+        Rows are agent 0 and columns agent 1; of a game for more, rows are what the first half of the agents may play.
         """
-        played = np.zeros(max(2, self.n_agents), int)
-        if action is not None:
-            played[: self.n_agents] = action
-        row, column, *others = played.tolist()
-        shape = self.payoff.shape[1], self.payoff.shape[2] if self.n_agents > 1 else 1
-        payoff, following = (table[state, ..., *others].reshape(shape) for table in (self.payoff, self.transition))
+        half = max(1, self.n_agents // 2)
+        sides = [range(half), range(half, self.n_agents)]  # the agents of the rows, and of the columns
+        sizes = [[self.payoff.shape[1 + i] for i in side] for side in sides]
+        shape = math.prod(sizes[0]), math.prod(sizes[1])
+        payoff, following = (table[state].reshape(shape) for table in (self.payoff, self.transition))
+        row, column = (
+            0 if action is None or not size else int(np.ravel_multi_index(tuple(action[side]), size))
+            for side, size in zip(sides, sizes, strict=True)
+        )
         rows, columns = _around(row, shape[0]), _around(column, shape[1])
-        if others:
-            title += " if " + ", ".join(f"agent {i} plays {self.action_names[a]}" for i, a in enumerate(others, 2))
         if (len(rows), len(columns)) != shape:
             title += f" ({len(rows)} x {len(columns)} cells of {shape[0]} x {shape[1]})"
         canvas.text(280, top + 10, title, 17, FAINT, fit=560)
 
-        left, first = 84, top + 96
-        width, height = (560 - left) / len(columns), (bottom - first) / len(rows)
-        name_size = min(21, 0.6 * height, 0.6 * width)
-        canvas.agent(15, (first + bottom) / 2, 14, 0)
-        for k, a in enumerate(rows):
-            self._draw_name(canvas, 59, first + (k + 0.5) * height, name_size, 0, a, action)
-        if self.n_agents > 1:
-            canvas.agent((left + 560) / 2, top + 43, 14, 1)
-            for k, b in enumerate(columns):
-                self._draw_name(canvas, left + (k + 0.5) * width, top + 77, name_size, 1, b, action)
+        down, across = min(26.0, 110 / max(1, len(sides[1]))), min(28.0, 170 / half)  # from letter to letter of a name
+        first = top + (96 if len(sides[1]) < 2 else 64 + down * (len(sides[1]) - 1))
+        left = 84 if half == 1 else 54 + across * half
+        height, width = (bottom - first) / len(rows), (560 - left) / len(columns)
+        for place, i in enumerate(sides[0]):
+            x = 59 if half == 1 else 10 + (place + 0.5) * across
+            size = min(21, 0.6 * height, 0.75 * across)
+            if half == 1:
+                canvas.agent(15, (first + bottom) / 2, 14, i)
+            else:
+                canvas.agent(x, first - 20, min(14, 0.46 * across), i)
+            for k, a in enumerate(_names(rows, sizes[0], place)):
+                self._draw_name(canvas, x, first + (k + 0.5) * height, size, i, a, action)
+        for place, i in enumerate(sides[1]):
+            y = top + (77 if len(sides[1]) == 1 else 44 + place * down)
+            size = min(21, 0.6 * width, 0.75 * down)
+            if len(sides[1]) == 1:
+                canvas.agent((left + 560) / 2, top + 43, 14, i)
+            else:
+                canvas.agent(left - 20, y, min(14, 0.46 * down), i)
+            for k, a in enumerate(_names(columns, sizes[1], place)):
+                self._draw_name(canvas, left + (k + 0.5) * width, y, size, i, a, action)
 
         most, longest = (
             np.abs(self.payoff).max() or 1.0,
@@ -410,6 +605,14 @@ class MatrixGame(Environment):
             lines.append(f"{played}: {scene.reward:g}")
         lines.append(f"step {scene.steps}, team return {scene.team_return:g}")
         return "\n".join(lines)
+
+
+WHO_SEES = {"all": "", "first": ", which agent 0 alone sees", "none": ", hidden from the agents"}
+
+
+def _names(joint: range, sizes: list[int], place: int) -> list[int]:
+    """What the agent at a place does in these joint actions of agents that have so many actions."""
+    return [int(np.unravel_index(a, sizes)[place]) for a in joint]
 
 
 def _around(middle: int, size: int) -> range:

@@ -171,6 +171,8 @@ def _number(value: Any) -> str:
     """A parameter's value as it is printed."""
     if isinstance(value, float):
         return f"{value:g}"
+    if isinstance(value, list | tuple | np.ndarray) and np.size(value) > 40:
+        return f"({' x '.join(map(str, np.shape(value)))} numbers)"
     return json.dumps(plain(value)) if isinstance(value, list | tuple | np.ndarray) else str(value)
 
 

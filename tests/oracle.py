@@ -47,6 +47,9 @@ class MatrixGame:
     def __init__(self, params: Any, seed: int) -> None:
         self.p, self.rng = params, SplitMix64(seed)
         self.payoff = np.array(params.payoff, float).reshape((params.n_states, *self._shape()))
+        if params.payoff_seed >= 0:
+            drawn = SplitMix64(params.payoff_seed)
+            self.payoff = np.array([drawn.uniform(0, 10) for _ in self.payoff.flat]).reshape(self.payoff.shape)
         self.transition = None if params.transition is None else np.array(params.transition).reshape(self.payoff.shape)
 
     def _shape(self) -> tuple[int, ...]:
@@ -64,7 +67,7 @@ class MatrixGame:
             self.now = None if self.transition[cell] == -1 else int(self.transition[cell])
         elif self.p.horizon == 1:
             self.now = None
-        return reward, self.now is None
+        return reward + (self.p.noise * self.rng.normal() if self.p.noise else 0), self.now is None
 
     def _features(self, visible: bool) -> list[float]:
         k = self.p.n_states
@@ -75,7 +78,8 @@ class MatrixGame:
         return features
 
     def obs(self) -> np.ndarray:
-        return np.array([self._features(self.p.observe_state)] * (self.payoff.ndim - 1), np.float32)
+        sees = {"all": lambda i: True, "first": lambda i: i == 0, "none": lambda i: False}[self.p.observe_state]
+        return np.array([self._features(sees(i)) for i in range(self.payoff.ndim - 1)], np.float32)
 
     def state(self) -> np.ndarray:
         return np.array(self._features(True), np.float32)

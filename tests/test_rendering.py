@@ -42,6 +42,8 @@ UNUSUAL = [
     environment("matrix_game_v1", payoff=[1, 2.5, -3]),
     environment("matrix_game_v1", payoff=np.arange(-6, 6).reshape(2, 3, 2), horizon=5),
     environment("matrix_game_v1", payoff=np.eye(30) * 1e6, horizon=5),
+    environment("matrix_game_v1", payoff=np.arange(1024).reshape((2,) * 10), n_states=2, horizon=5),
+    environment("matrix_game_v1", "additive_one_informed", noise=2.0),
     environment("predator_prey_v1", size=3, n_predators=2, n_prey=1, toroidal=True, sight=1),
     environment("predator_prey_v1", size=100, n_predators=50, n_prey=50),
     environment("spread_v1", n_agents=1),
