@@ -85,6 +85,7 @@ class Environment:
     kernels: ClassVar[Kernels]
     agent_name: ClassVar[str] = "agent"
     noop: ClassVar[int] = 0  # the action that stands for an illegal one; legal in every situation
+    masks_change: ClassVar[bool] = True  # False: the same actions are legal always, so masks are written by resets only
     real_time: ClassVar[bool] = False  # whether a game played by hand goes on by itself instead of waiting for a key
     return_definition: ClassVar[str] = "sum over the steps of an episode of the team reward, counted once, undiscounted"
     scripted: ClassVar[dict[str, Callable[["Environment"], Policy]]] = {}  # hand-written teams by name, the best first
@@ -245,6 +246,7 @@ def _begin(p, s, e, out):
 def _restart(p, s, e, out):
     """Starts an episode in instance e, of which no step has been taken that could be answered."""
     begin(p, s, e, out)  # type: ignore[name-defined]  # noqa: F821
+    note_fixed_masks(p, s, e, out)  # type: ignore[name-defined]  # noqa: F821
     out.reward[e] = 0.0
     out.terminated[e] = False
     out.truncated[e] = False
@@ -274,6 +276,7 @@ def _advance(p, s, e, actions, noop, horizon, autoreset, out):
     if out.terminated[e] or out.truncated[e]:
         out.ended[e] = True
         note_end(e, out)  # type: ignore[name-defined]  # noqa: F821
+        note_final_mask(e, out)  # type: ignore[name-defined]  # noqa: F821
         if autoreset == 0:  # same_step, the first of Autoreset
             begin(p, s, e, out)  # type: ignore[name-defined]  # noqa: F821
 
@@ -338,10 +341,38 @@ def _note_end(e, out):
     for i in range(out.obs.shape[1]):
         for k in range(out.obs.shape[2]):
             out.final_obs[e, i, k] = out.obs[e, i, k]
-        for a in range(out.action_mask.shape[2]):
-            out.final_action_mask[e, i, a] = out.action_mask[e, i, a]
     for k in range(out.state.shape[1]):
         out.final_state[e, k] = out.state[e, k]
+
+
+@kernel
+def _note_final_mask(e, out):
+    for i in range(out.action_mask.shape[1]):
+        for a in range(out.action_mask.shape[2]):
+            out.final_action_mask[e, i, a] = out.action_mask[e, i, a]
+
+
+# Where masks never change, those that a reset writes stay.
+
+
+def _write_fixed_masks(p, s, e, out):
+    available(p, s, e, out.action_mask[e])  # type: ignore[name-defined]  # noqa: F821
+    available(p, s, e, out.final_action_mask[e])  # type: ignore[name-defined]  # noqa: F821
+
+
+@kernel
+def _no_fixed_masks(p, s, e, out):
+    pass
+
+
+@kernel
+def _leave_mask(p, s, e, mask):
+    pass
+
+
+@kernel
+def _leave_final_mask(e, out):
+    pass
 
 
 @kernel
@@ -365,13 +396,18 @@ class Loops(NamedTuple):
 
 
 @functools.cache
-def loops(kernels: Kernels, individual_rewards: bool) -> Loops:
+def loops(kernels: Kernels, individual_rewards: bool, masks_change: bool) -> Loops:
     """The compiled loops over these kernels."""
     import numba
 
     names = {**kernels._asdict(), "borrowed": borrowed, "Game": Game}
     names |= {"first_wrong": _first_wrong, "note_end": _note_end}
     names["note_rewards"] = _note_own_rewards if individual_rewards else _note_team_reward
+    if masks_change:
+        names |= {"note_fixed_masks": _no_fixed_masks, "note_final_mask": _note_final_mask}
+    else:
+        names["note_fixed_masks"] = bind(_write_fixed_masks, {"available": kernels.available})
+        names |= {"available": _leave_mask, "note_final_mask": _leave_final_mask}
     names["show"] = bind(_show, names, forceinline=True)
     names["begin"] = bind(_begin, names)
     names["restart"] = bind(_restart, names)
@@ -467,7 +503,7 @@ class Batch:
     def _compile(self) -> None:
         """Gets the machine code, from the cache where it is there."""
         every_row = np.ones(self.num_envs, np.bool_)
-        self._loops = loops(self.env.kernels, self.env.individual_rewards)
+        self._loops = loops(self.env.kernels, self.env.individual_rewards, self.env.masks_change)
         self._game = self._loops.pack(self.params, self.arrays, self.out)
         self._reset = entry(self._loops.reset, self._game, every_row)
         step = self._loops.step if self.num_threads == 1 else self._loops.step_parallel

@@ -257,6 +257,7 @@ class GaussianSqueeze(Environment):
     Params = Params
     presets = PRESETS
     kernels = Kernels(reset, step, observe, summarise, available)
+    masks_change = False
     scripted = {"squeeze": Squeeze, "local": Local}
 
     def check(self) -> None:

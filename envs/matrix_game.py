@@ -375,6 +375,7 @@ class MatrixGame(Environment):
     Params = Params
     presets = PRESETS
     kernels = Kernels(reset, step, observe, summarise, available)
+    masks_change = False
     scripted = {"best": Best}
 
     def check(self) -> None:

@@ -280,6 +280,7 @@ class Spread(Environment):
     presets = PRESETS
     kernels = Kernels(reset, step, observe, summarise, available)
     real_time = True
+    masks_change = False
 
     def check(self) -> None:
         p = self.params
