@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from coopgym.envs.core import Batch, Environment
-from coopgym.envs.teams import Policy, RandomTeam
+from coopgym.envs.teams import HEURISTIC, RANDOM, Policy, checked_team_name, named_team
 
 ROWS = 256  # evaluation episodes played at the same time, at most
 
@@ -95,12 +95,15 @@ def evaluate_policy(policy: Policy, env: Environment, episodes: int, seed: int) 
     return Evaluation(repr(env), seed, returns, lengths)
 
 
-def as_policy(policy: Any, seed: int = 0) -> Policy:
-    """The policy behind "random", a run's folder, a function, or a policy itself."""
-    if isinstance(policy, str) and policy == "random":
-        return RandomTeam(seed)
+def as_policy(policy: Any, seed: int = 0, env: Environment | None = None) -> Policy:
+    """The policy behind a team's name in env ("random", "heuristic", ...), a run's folder, a function, or itself.
+
+    Raises FileNotFoundError, with the nearest names, for one that is neither a team nor a folder.
+    """
     if isinstance(policy, Policy):
         return policy
+    if isinstance(policy, str) and env is not None and checked_team_name(policy, env):
+        return named_team(policy, env, seed)
     if callable(policy):
         return FunctionTeam(policy)
 
@@ -112,19 +115,19 @@ def as_policy(policy: Any, seed: int = 0) -> Policy:
 def evaluate(
     policy: Any, id: str | Environment | None = None, episodes: int = 320, seed: int = 0, **params: Any
 ) -> Evaluation:
-    """Scores a policy: "random", a run's folder, a function of (obs, action_mask), or an object with reset and act.
+    """Scores a policy: a team's name, a run's folder, a function of (obs, action_mask), or what has reset and act.
 
-    id and params name the environment; a trained team brings its own where they are left out. Each episode has its own
-    seed, from `seed` on, the same for every policy.
+    Names are "random", those of the environment's scripted teams, and "heuristic" for the best of these. id and params
+    name the environment; a trained team brings its own where they are left out. Each episode has its own seed, from
+    `seed` on, the same for every policy.
     """
     from coopgym.envs import environment
 
-    team = as_policy(policy, seed)
-    if isinstance(id, Environment):
-        env = id
-    elif id is not None:
-        env = environment(id, **params)
-    else:
+    env = None if id is None else id if isinstance(id, Environment) else environment(id, **params)
+    if env is None and isinstance(policy, str) and policy in (RANDOM, HEURISTIC):
+        raise ValueError(f"a {policy} team needs an environment's id, such as: evaluate({policy!r}, 'spread_v1')")
+    team = as_policy(policy, seed, env)
+    if env is None:
         own = getattr(team, "environment", None)
         if own is None:
             raise ValueError("evaluate needs an environment's id for a policy that does not bring its own")

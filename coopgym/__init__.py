@@ -131,7 +131,7 @@ def load_policy(path: Any) -> "TrainedTeam":
 
 
 def evaluate(policy: Any, id: "str | Environment | None" = None, **options: Any) -> "Evaluation":
-    """Scores a policy: "random", a run's folder, or what acts; see `coopgym.baselines.rollout.evaluate`."""
+    """Scores a policy: a team's name, a run's folder, or what acts; see `coopgym.baselines.rollout.evaluate`."""
     return needing("baselines", "coopgym.baselines.rollout").evaluate(policy, id, **options)  # type: ignore[no-any-return]
 
 

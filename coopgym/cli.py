@@ -11,7 +11,6 @@ import importlib.util
 import json
 import os
 import sys
-import textwrap
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -23,12 +22,13 @@ import coopgym
 from coopgym.baselines import ALGORITHMS, algorithm
 from coopgym.envs import environment, family, ids
 from coopgym.envs.parameters import nearest
+from coopgym.envs.teams import checked_team_name, named_team, team_names
 from coopgym.extras import needing
-from coopgym.options import WIDTH, Line, environment_options, parsed_line, parsed_options, with_options
+from coopgym.options import Line, environment_options, parsed_line, parsed_options, with_options
 
 EPISODE = Path("episode.gif")
 PresetName = Annotated[str | None, tyro.conf.arg(metavar="NAME")]
-RunFolder = Annotated[str | None, tyro.conf.arg(metavar="RUN")]
+TeamName = Annotated[str | None, tyro.conf.arg(metavar="RUN|TEAM")]
 NewFolder = Annotated[Path | None, tyro.conf.arg(metavar="DIR")]
 
 
@@ -45,16 +45,16 @@ class EnvironmentOptions(Options):
 
 @dataclass(frozen=True)
 class PlayOptions(EnvironmentOptions):
-    policy: RunFolder = None
-    """Folder of a run whose team plays the other agents; without it they act at random."""
+    policy: TeamName = None
+    """Who plays the other agents: a run's folder, or a team's name such as heuristic; without it they act at random."""
     seed: int | None = None
     """Names the first game; without it, every call has other games."""
 
 
 @dataclass(frozen=True)
 class RecordOptions(EnvironmentOptions):
-    policy: RunFolder = None
-    """Folder of a run whose team plays; without it the agents act at random."""
+    policy: TeamName = None
+    """Who plays: a run's folder, or a team's name such as heuristic; without it the agents act at random."""
     out: Path = EPISODE
     """The animation to write: a .gif, or an .mp4 where ffmpeg is installed."""
     seed: int = 0
@@ -179,19 +179,23 @@ def _environment_of(line: Line, team: Any = None) -> Any:
 
 
 def _list(line: Line) -> None:
+    from coopgym.envs.specification import anchors, docstring
+
     _options(line)
-    print("Environments and their presets; coopgym info ID tells more\n")
+    print("Environments and their presets, with the mean returns of known teams; coopgym info ID tells more\n")
     for id in ids():
-        print(f"{id}: {_first_line(coopgym.spec(id).docstring)}")
-        print(textwrap.fill(", ".join(family(id).presets), WIDTH, initial_indent="    ", subsequent_indent="    "))
+        print(f"{id}: {_first_line(docstring(family(id)))}")
+        for preset in (None, *family(id).presets):
+            known = ", ".join(map(str, anchors(id, preset)))
+            print(f"    {preset or 'without a preset'}{f': {known}' if known else ''}")
     print("\nAlgorithms; coopgym train ALGORITHM ID --help tells more\n")
     for name, place in ALGORITHMS.items():
-        docstring, paper = _read(*place.split(":"))
-        print(f"{name}: {_first_line(docstring)}\n    {paper}")
+        page, paper = _read(*place.split(":"))
+        print(f"{name}: {_first_line(page)}\n    {paper}")
 
 
-def _first_line(docstring: str) -> str:
-    return docstring.split("\n", 1)[0]
+def _first_line(page: str) -> str:
+    return page.split("\n", 1)[0]
 
 
 def _read(module: str, class_name: str) -> tuple[str, str]:
@@ -229,13 +233,16 @@ def _record(line: Line) -> None:
 
 
 def _game(line: Line) -> tuple[Any, Any, Any]:
-    """The environment, the trained team that --policy names (None without it) and the command's own options."""
-    folder = line.options.get("policy")
-    team = _loaded(folder) if folder is not None else None
+    """The environment, the team that --policy names (None without it) and the command's own options."""
+    name = line.options.get("policy")
+    by_name = name is not None and not line.missing and checked_team_name(name, family(line.words[-1]))
+    team = _loaded(name) if name is not None and not by_name else None
     env = _environment_of(line, team)
     parsed = _options(line, env)
     env = with_options(env, parsed.env)
-    if team is not None:
+    if by_name:
+        team = named_team(name, env, parsed.options.seed)
+    elif team is not None:
         team.check_fits(env)
     return env, team, parsed.options
 
@@ -298,21 +305,30 @@ def _free_folder(name: str) -> Path:
 
 def _evaluate(line: Line) -> None:
     name, id = (*line.words, None, None)[:2]
-    team = None if name in (None, "random") else _loaded(name)
-    if id is None and team is None and not line.help:
-        raise ValueError("a random team needs an ID, such as: coopgym evaluate random predator_prey_v1")
+    game = _game_of(name) if name is not None and id is None else None
+    if game is not None and not line.help:
+        raise ValueError(f"the team {name!r} needs an ID, such as: coopgym evaluate {name} {game}")
+    by_name = game is not None or (id is not None and checked_team_name(name, family(id)))
+    team = None if by_name or name is None else _loaded(name)
     env: Any = team.environment if team is not None else None
     if id is not None or (env is not None and "preset" in line.options):
         env = environment(id or env.id, line.options.get("preset"))
     parsed = _options(line, env)
     options, env = parsed.options, with_options(env, parsed.env)
-    score = coopgym.evaluate("random" if team is None else team, env, episodes=options.episodes, seed=options.seed)
+    score = coopgym.evaluate(name if by_name else team, env, episodes=options.episodes, seed=options.seed)
     if options.json:
         print(json.dumps({"policy": name, **score.to_dict()}))
         return
     print(f"{name} on {env!r}, seeds {options.seed} to {options.seed + options.episodes - 1}")
     print(f"mean team return {score}, standard deviation {score.std:.2f}, {score.lengths.mean():.1f} steps an episode")
     print(f"return: {env.return_definition}")
+
+
+def _game_of(name: str) -> str | None:
+    """An environment that has a team of this name; None for a name that is a place, or nothing."""
+    if Path(name).exists():
+        return None
+    return next((id for id in ids() if name in team_names(family(id))), None)
 
 
 def _demo(line: Line) -> None:
@@ -349,7 +365,7 @@ COMMANDS = {
         "ALGORITHM ID", "train qmix predator_prey_v1", "Trains a team and keeps the run", TrainOptions, _train
     ),
     "evaluate": Command(
-        "RUN|random [ID]", "evaluate runs/demo", "Scores a trained or a random team", EvaluateOptions, _evaluate
+        "RUN|TEAM [ID]", "evaluate runs/demo", "Scores a trained team, or one with a name", EvaluateOptions, _evaluate
     ),
     "demo": Command("", "demo", "Trains QMIX on predator_prey_v1 and shows what it learnt", Options, _demo),
 }

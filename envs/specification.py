@@ -1,11 +1,13 @@
-"""What is declared about a game, to be read, printed, or written as JSON: `coopgym.spec(id)`."""
+"""What is declared and known about a game, to be read, printed, or written as JSON: `coopgym.spec(id)`."""
 
+import functools
 import json
 import math
 import sys
 import textwrap
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,6 +17,33 @@ from coopgym.envs.faces import Part, parts
 from coopgym.envs.parameters import ParameterInfo, parameters_of
 
 WIDTH = 120  # of what is printed, characters
+ANCHORS = Path(__file__).with_name("anchors.json")  # by id and preset ("" for none), from benchmarks/anchors.py
+
+
+@dataclass(frozen=True)
+class Anchor:
+    """The return that a known team has in a game: between the random and the best one lies what a learner can show."""
+
+    name: str  # "random", a scripted team's name, or "optimal"
+    mean: float  # team return
+    low: float  # of the 95 % confidence interval of the mean
+    high: float
+    episodes: int  # that were played; 0 for a value that is known exactly
+    how: str  # it was obtained: the command that plays the same episodes, or an argument
+
+    def __str__(self) -> str:
+        half = (self.high - self.low) / 2
+        return f"{self.name} {self.mean:.4g}" + (f" \N{PLUS-MINUS SIGN} {half:.2g}" if half > 0 else "")
+
+
+@functools.cache
+def _known_anchors() -> dict[str, Any]:
+    return json.loads(ANCHORS.read_text(encoding="utf-8")) if ANCHORS.is_file() else {}
+
+
+def anchors(id: str, preset: str | None = None) -> tuple[Anchor, ...]:
+    """What is known of a family without a preset, or with one; empty for a family of the user's own."""
+    return tuple(Anchor(**anchor) for anchor in _known_anchors().get(id, {}).get(preset or "", ()))
 
 
 @dataclass(frozen=True)
@@ -33,6 +62,7 @@ class Spec:
     state_layout: tuple[Part, ...] = field(repr=False)
     return_definition: str
     horizon: int  # steps after which an episode is truncated
+    anchors: tuple[Anchor, ...] = field(default=(), repr=False)  # returns of known teams; none with other parameters
 
     @property
     def n_agents(self) -> int:
@@ -79,6 +109,7 @@ class Spec:
             "state_size": self.state_size,
             "return_definition": self.return_definition,
             "horizon": self.horizon,
+            "anchors": [asdict(anchor) for anchor in self.anchors],
         }
 
     def __str__(self) -> str:
@@ -105,6 +136,10 @@ class Spec:
             (name, ", ".join(f"{key}={_number(value)}" for key, value in preset.params.items()), preset.source)
             for name, preset in self.presets.items()
         ]
+        known = [
+            (one.name, f"{one.mean:.4g}", f"{one.low:.4g} to {one.high:.4g}", str(one.episodes or "exact"), one.how)
+            for one in self.anchors
+        ]
         preset = f", preset {self.preset}" if self.preset else ""
         sections = [
             f"{self.id}{preset}: {title}",
@@ -113,6 +148,7 @@ class Spec:
             _table(("preset", "parameters", "source"), presets) if presets else "",
             _table(("observation", "features", "bounds", "meaning"), map(_part_row, self.observation_layout)),
             _table(("state", "features", "bounds", "meaning"), map(_part_row, self.state_layout)),
+            _table(("team", "mean return", "95 % interval", "episodes", "how it is known"), known) if known else "",
         ]
         if any(value.endswith(" *") for _, value, *_ in parameters):
             sections[2] += "\n* not the default"
@@ -124,7 +160,7 @@ def specification(env: Environment) -> Spec:
     return Spec(
         id=env.id,
         preset=env.preset,
-        docstring=textwrap.dedent(type(env).__doc__ or sys.modules[type(env).__module__].__doc__ or env.id).strip(),
+        docstring=docstring(type(env)),
         parameters=parameters_of(env.Params),
         values=env.params._asdict(),  # type: ignore[attr-defined]
         presets=dict(env.presets),
@@ -134,7 +170,18 @@ def specification(env: Environment) -> Spec:
         state_layout=parts(env.state_layout),
         return_definition=env.return_definition,
         horizon=env.horizon,
+        anchors=anchors(env.id, env.preset) if _as_declared(env) else (),
     )
+
+
+def docstring(family: type[Environment]) -> str:
+    """A family's page: rules, actions, layouts, sources."""
+    return textwrap.dedent(family.__doc__ or sys.modules[family.__module__].__doc__ or family.id).strip()
+
+
+def _as_declared(env: Environment) -> bool:
+    """Whether the parameters are those of the preset, or of the family without one."""
+    return _equal(env.params._asdict(), type(env)(env.preset).params._asdict())  # type: ignore[attr-defined]
 
 
 def plain(value: Any) -> Any:

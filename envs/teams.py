@@ -1,8 +1,17 @@
-"""Who plays: what a team of agents must offer, and the simplest one."""
+"""Who plays: what a team of agents must offer, the simplest one, and those that have a name."""
 
-from typing import Protocol, runtime_checkable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
+
+from coopgym.envs.parameters import nearest
+
+if TYPE_CHECKING:
+    from coopgym.envs.core import Environment
+
+RANDOM = "random"
+HEURISTIC = "heuristic"  # stands for the first of a family's scripted teams, its best
 
 
 @runtime_checkable
@@ -28,3 +37,31 @@ class RandomTeam:
     def act(self, obs: np.ndarray, action_mask: np.ndarray) -> np.ndarray:
         ranks = self.generator.random(action_mask.shape)
         return np.asarray(np.where(action_mask, ranks, -1.0).argmax(-1))
+
+
+def team_names(family: Any) -> list[str]:
+    """The names of the teams that play a family, or an environment of it, without any training."""
+    return [RANDOM, *([HEURISTIC] if family.scripted else []), *family.scripted]
+
+
+def checked_team_name(name: str, family: Any) -> bool:
+    """Whether a word is a team's name in this family, or environment, rather than the place of a trained one.
+
+    Raises FileNotFoundError, with the nearest names, where it is neither.
+    """
+    names = team_names(family)
+    if name in names:
+        return True
+    if Path(name).exists():
+        return False
+    hint = nearest(name, names)
+    if not hint.startswith("did you mean"):
+        hint = f"give the folder of a run, or a team that plays {family.id}: {', '.join(names)}"
+    raise FileNotFoundError(f"there is no trained policy at {name}; {hint}")
+
+
+def named_team(name: str, env: "Environment", seed: int | None = 0) -> Policy:
+    """The team of this name, one of `team_names`, for an environment. seed: of the random team."""
+    if name == RANDOM:
+        return RandomTeam(seed)
+    return env.scripted[next(iter(env.scripted)) if name == HEURISTIC else name](env)

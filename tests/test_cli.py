@@ -6,6 +6,7 @@ import sys
 from dataclasses import fields
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import coopgym
@@ -13,6 +14,7 @@ from coopgym.baselines import ALGORITHMS, algorithm, demo
 from coopgym.baselines.train import Settings
 from coopgym.cli import COMMANDS, main
 from coopgym.envs import family
+from coopgym.envs.teams import RandomTeam
 
 GAME = "matrix_game_v1"
 SHORT = [
@@ -216,6 +218,102 @@ def test_play_gets_the_game_the_team_and_the_seed(run, monkeypatch):
     assert main(["play", GAME, "--policy", str(run), "--seed", "2"]) == 0
     [(env, team, seed)] = played
     assert (env.params.payoff[0][0], team.algorithm, seed) == (11, "vdn", 2)
+
+
+# Teams by name.
+
+
+class Second:
+    """Both agents always take the second action."""
+
+    def __init__(self, env):
+        self.env = env
+
+    def reset(self, num_envs):
+        pass
+
+    def act(self, obs, action_mask):
+        return np.ones(action_mask.shape[:2], np.int64)
+
+
+class First(Second):
+    def act(self, obs, action_mask):
+        return super().act(obs, action_mask) - 1
+
+
+@pytest.fixture
+def scripted(monkeypatch):
+    """The game has two scripted teams, of which the first earns 8 in the default game."""
+    monkeypatch.setattr(family(GAME), "scripted", {"firsts": First, "seconds": Second})
+
+
+@pytest.mark.parametrize(("name", "payoff"), [("firsts", 11), ("seconds", 7), ("heuristic", 11)])
+def test_a_scripted_team_is_scored_by_its_name(name, payoff, scripted, capsys):
+    assert main(["evaluate", name, GAME, "--preset", "climbing", "--json"]) == 0
+    score = json.loads(capsys.readouterr().out)
+    assert (score["policy"], set(score["team_returns"])) == (name, {payoff})
+    assert coopgym.evaluate(name, GAME, preset="climbing", episodes=3).returns.tolist() == [payoff] * 3
+
+
+@pytest.mark.parametrize(("name", "payoff"), [("seconds", 7), ("heuristic", 11)])
+def test_a_scripted_team_is_filmed_by_its_name(name, payoff, scripted, capsys):
+    assert main(["record", GAME, "--policy", name, "--preset", "climbing", "--out", "film.gif"]) == 0
+    assert f"team return {payoff}.00" in capsys.readouterr().out
+
+
+def test_a_scripted_team_plays_beside_a_person_in_the_game_that_the_line_names(scripted, monkeypatch):
+    played = []
+    monkeypatch.setattr("coopgym.envs.play.play", lambda env, team, seed: played.append((env, team)))
+    assert main(["play", GAME, "--policy", "seconds", "--preset", "climbing", "--env.horizon", "7"]) == 0
+    assert main(["play", GAME, "--policy", "random", "--seed", "1"]) == 0
+    (env, team), (_, random) = played
+    assert type(team) is Second and team.env is env and env.params.horizon == 7
+    assert type(random) is RandomTeam
+
+
+def test_a_team_that_nobody_knows_gets_the_nearest_names(scripted, capsys):
+    for line, words in {
+        f"evaluate frists {GAME}": "there is no trained policy at frists; did you mean firsts",
+        f"evaluate nobody {GAME}": f"a team that plays {GAME}: random, heuristic, firsts, seconds",
+        f"play {GAME} --policy heurisitc": "did you mean heuristic",
+        "evaluate seconds": f"the team 'seconds' needs an ID, such as: coopgym evaluate seconds {GAME}",
+    }.items():
+        assert main(line.split()) == 2
+        assert words in sentence(capsys)
+    with pytest.raises(FileNotFoundError, match="did you mean seconds"):
+        coopgym.evaluate("second", GAME)
+
+
+def test_a_family_without_scripted_teams_has_no_best_one(monkeypatch, capsys):
+    monkeypatch.setattr(family(GAME), "scripted", {})
+    assert main(["evaluate", "heuristic", GAME]) == 2
+    assert f"a team that plays {GAME}: random" in sentence(capsys)
+
+
+def test_a_folder_may_bear_the_name_of_a_team(run, scripted, capsys):
+    Path("firsts").symlink_to(run)
+    for line, played in ((["evaluate", "./firsts", GAME], "./firsts"), (["evaluate", "firsts"], "firsts")):
+        assert main([*line, "--preset", "climbing", "--episodes", "2", "--json"]) == 0
+        assert json.loads(capsys.readouterr().out)["policy"] == played
+    assert main(["evaluate", "firsts", "spread_v1"]) == 2
+    assert "the team was trained on" in sentence(capsys)
+
+
+NO_TORCH = """
+import sys
+from coopgym.cli import main
+from coopgym.envs import family, ids
+for id in ids():
+    for name in ("random", *family(id).scripted):
+        assert main(["evaluate", name, id, "--episodes", "1", "--env.horizon", "2"]) == 0
+print([name for name in ("torch", "pygame", "matplotlib") if name in sys.modules])
+"""
+
+
+def test_teams_by_name_need_neither_torch_nor_pygame():
+    done = subprocess.run([sys.executable, "-c", NO_TORCH], capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.endswith("[]\n")
 
 
 # The demo.
