@@ -9,10 +9,12 @@ if TYPE_CHECKING:
     from coopgym.envs.core import Environment
 
 ENVIRONMENTS: dict[str, str] = {  # id -> module:class, imported when first used
+    "checkers_v1": "coopgym.envs.checkers:Checkers",
     "gaussian_squeeze_v1": "coopgym.envs.gaussian_squeeze:GaussianSqueeze",
     "matrix_game_v1": "coopgym.envs.matrix_game:MatrixGame",
     "predator_prey_v1": "coopgym.envs.predator_prey:PredatorPrey",
     "spread_v1": "coopgym.envs.spread:Spread",
+    "switch_v1": "coopgym.envs.switch:Switch",
 }
 _REGISTERED: dict[str, "type[Environment]"] = {}
 

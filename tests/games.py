@@ -1,9 +1,12 @@
 """What the tests of the engine and its faces play: every id and preset of the tables, and random legal actions."""
 
 import hashlib
+import importlib
+import warnings
 from typing import Any
 
 import numpy as np
+import pytest
 
 from coopgym.envs import environment, family, ids
 
@@ -64,3 +67,18 @@ def play(env: Any, seed: int, steps: int) -> str:
         seen.append(env.step(dict(zip(env.agents, choose(mask, rng.random(mask.shape)), strict=True))))
         seen.append(env.state())
     return digest(seen)
+
+
+def ma_gym(name: str, **options: Any) -> Any:
+    """A game of ma-gym, `module.Class`; skips the test where ma-gym is missing.
+
+    It needs an old gym, and brings a folder `tests` that would hide this one:
+
+        pip install "setuptools<58" "wheel<0.38" six && pip install --no-deps --no-build-isolation gym==0.20.0
+        pip install --no-deps ma-gym==0.0.14 && rm -r SITE-PACKAGES/tests
+    """
+    module, class_name = name.split(".")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the old gym warns of much
+        pytest.importorskip("ma_gym", reason="ma-gym is not installed; tests/games.py says how it can be")
+        return getattr(importlib.import_module(f"ma_gym.envs.{module}"), class_name)(**options)

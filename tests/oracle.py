@@ -255,9 +255,106 @@ class Spread:
         return np.ones((self.p.n_agents, 5), np.int8)
 
 
+class Switch:
+    """Places are (row, column); a goal's agent stays where it is."""
+
+    MOVES = ((1, 0), (0, -1), (-1, 0), (0, 1), (0, 0))
+
+    def __init__(self, params: Any, seed: int) -> None:
+        self.p, self.last = params, params.corridor + 3
+        self.goals = [(0, self.last), (0, 0), (2, self.last), (2, 0)][: params.n_agents]
+
+    def reset(self) -> None:
+        self.t = 0
+        self.places = [(0, 1), (0, self.last - 1), (2, 1), (2, self.last - 1)][: self.p.n_agents]
+
+    def _open(self, row: int, column: int) -> bool:
+        return (row == 1 and 0 <= column <= self.last) or (row in (0, 2) and column in (0, 1, self.last - 1, self.last))
+
+    def step(self, actions: Any) -> tuple[float, bool]:
+        self.t += 1
+        self.rewards = [0.0] * self.p.n_agents
+        for i, goal in enumerate(self.goals):
+            if self.places[i] != goal:
+                to = tuple(np.add(self.places[i], self.MOVES[actions[i]]).tolist())
+                if self._open(*to) and to not in self.places:
+                    self.places[i] = to
+                self.rewards[i] = self.p.goal_reward if self.places[i] == goal else self.p.step_reward
+        total = sum(self.rewards)
+        return total / self.p.n_agents if self.p.reward_mode == "team_mean" else total, self.places == self.goals
+
+    def obs(self) -> np.ndarray:
+        blocks = [[row / 2, column / self.last] for row, column in self.places]
+        if self.p.source_slips:
+            blocks = [[round(x, 2) for x in block] for block in blocks]
+        blocks = [block + [self.t / self.p.horizon] * self.p.clock for block in blocks]
+        return np.array([np.concatenate(blocks)] * len(blocks) if self.p.observe_all else blocks, np.float32)
+
+    def state(self) -> np.ndarray:
+        arrived = [place == goal for place, goal in zip(self.places, self.goals, strict=True)]
+        positions = [x for row, column in self.places for x in (row / 2, column / self.last)]
+        return np.array([*positions, *arrived, self.t / self.p.horizon], np.float32)
+
+    def mask(self) -> np.ndarray:
+        waiting = [place != goal for place, goal in zip(self.places, self.goals, strict=True)]
+        return np.array([[one] * 4 + [True] for one in waiting], np.int8)
+
+
+class Checkers:
+    """Places are (row, column); food is "apple" or "lemon" by place."""
+
+    MOVES = Switch.MOVES
+
+    def __init__(self, params: Any, seed: int) -> None:
+        self.p, self.columns = params, params.columns + 2
+
+    def reset(self) -> None:
+        cells = itertools.product(range(3), range(self.p.columns))
+        self.food = {(row, column): ("apple", "lemon")[(row + column) % 2] for row, column in cells}
+        self.t, self.places = 0, [(0, self.p.columns), (2, self.p.columns)]
+
+    def _inside(self, row: int, column: int) -> bool:
+        return 0 <= row < 3 and 0 <= column < self.columns
+
+    def step(self, actions: Any) -> tuple[float, bool]:
+        self.t += 1
+        self.rewards = [self.p.step_reward] * 2
+        for i, worth in enumerate((self.p.sensitive, self.p.insensitive)):
+            to = tuple(np.add(self.places[i], self.MOVES[actions[i]]).tolist())
+            if self._inside(*to) and to not in self.places:
+                self.places[i] = to
+                self.rewards[i] += {"apple": worth, "lemon": -worth, None: 0}[self.food.pop(to, None)]
+        total = sum(self.rewards)
+        return total / 2 if self.p.reward_mode == "team_mean" else total, "apple" not in self.food.values()
+
+    def _marks(self, cell: Any) -> list[float]:
+        food = self.food.get(cell)
+        return [food == "lemon", food == "apple", self.places[0] == cell, self.places[1] == cell]
+
+    def obs(self) -> np.ndarray:
+        blocks, span = [], range(-self.p.sight, self.p.sight + 1)
+        for row, column in self.places:
+            block = [row / (3 if self.p.source_slips else 2), column / (self.columns - 1)]
+            if self.p.source_slips:
+                block = [round(x, 2) for x in block]
+            for cell in ((row + down, column + right) for down in span for right in span):
+                block += [*self._marks(cell), not self._inside(*cell) and not self.p.source_slips]
+            blocks.append(block + [self.t / self.p.horizon] * self.p.clock)
+        return np.array([np.concatenate(blocks)] * 2 if self.p.observe_all else blocks, np.float32)
+
+    def state(self) -> np.ndarray:
+        cells = itertools.product(range(3), range(self.columns))
+        return np.array([*(x for cell in cells for x in self._marks(cell)), self.t / self.p.horizon], np.float32)
+
+    def mask(self) -> np.ndarray:
+        return np.ones((2, 5), np.int8)
+
+
 TWINS: dict[str, Any] = {
+    "checkers_v1": Checkers,
     "gaussian_squeeze_v1": GaussianSqueeze,
     "matrix_game_v1": MatrixGame,
     "predator_prey_v1": PredatorPrey,
     "spread_v1": Spread,
+    "switch_v1": Switch,
 }

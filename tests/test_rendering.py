@@ -48,6 +48,9 @@ UNUSUAL = [
     environment("predator_prey_v1", size=100, n_predators=50, n_prey=50),
     environment("spread_v1", n_agents=1),
     environment("spread_v1", n_agents=30, sight=0.5),
+    environment("switch_v1", n_agents=4, corridor=60),
+    environment("checkers_v1", columns=1),
+    environment("checkers_v1", columns=60, sight=9),
 ]
 
 every_id = pytest.mark.parametrize("id", ids())
