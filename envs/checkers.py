@@ -92,7 +92,7 @@ import numpy as np
 
 from coopgym.envs.compiling import kernel
 from coopgym.envs.core import Environment, Field, Kernels, Preset, Scene
-from coopgym.envs.grids import ACTIONS, KEYS, cells_beside, draw_last_steps, places_of, rounded
+from coopgym.envs.grids import ACTIONS, KEYS, cells_beside, draw_rests, middles, places_of, rounded
 from coopgym.envs.parameters import Parameter
 from coopgym.envs.rendering import (
     FAINT,
@@ -102,16 +102,15 @@ from coopgym.envs.rendering import (
     LINE,
     STRIP,
     VERMILLION,
-    YELLOW,
     Canvas,
     agent_colour,
-    mixed,
     signed,
 )
 
 ROWS, EMPTY_COLUMNS, AGENTS = 3, 2, 2
 NOTHING, LEMON, APPLE = range(3)
 SEEN = 5  # features of a cell in a view: lemon, apple, agent 0, agent 1, beyond the edge
+RADIUS = 0.36  # of an agent in a picture, cells
 FEWEST_STEPS = 37  # in which agent 0 can eat all apples of the published board, and agent 1 three lemons
 
 TEAM_SUM, TEAM_MEAN, PER_AGENT = range(3)
@@ -363,31 +362,40 @@ class Checkers(Environment):
             y, x = divmod(cell, self.width)
             canvas.rectangle(x, y, x + 1, y + 1, STRIP, 1.0 if (x + y) % 2 else 0.4)
             canvas.rectangle(x, y, x + 1, y + 1, LINE, width=1)
-            if food == APPLE:
-                _draw_apple(canvas, x + 0.5, y + 0.5)
-            elif food == LEMON:
-                _draw_lemon(canvas, x + 0.5, y + 0.5)
+            if food != NOTHING:
+                canvas.sprite("apple" if food == APPLE else "lemon", x + 0.5, y + 0.5, 0.75)
         canvas.rectangle(0, 0, self.width, ROWS, INK, width=3)
-        places = [divmod(int(cell), self.width) for cell in s.cell[e]]
-        for i, (y, x) in enumerate(places if scene.show_sight else ()):
-            left, right = max(0, x - p.sight), min(self.width, x + p.sight + 1)
-            top, bottom = max(0, y - p.sight), min(ROWS, y + p.sight + 1)
-            canvas.rectangle(left, top, right, bottom, agent_colour(i), 0.15)
-            canvas.rectangle(left, top, right, bottom, agent_colour(i), width=3)
+        places = self.places(scene)
+        boxes = [self._window(x, y) for x, y in places]
+        for i, box in enumerate(boxes if scene.show_sight else ()):
+            canvas.rectangle(*box, agent_colour(i), 0.15)
+            canvas.rectangle(*box, agent_colour(i), width=3)
+        canvas.trail(scene.trail, RADIUS)
         if scene.action is not None:
-            draw_last_steps(canvas, self.width, s.before[e], s.cell[e], scene.action)
-        for i, (y, x) in enumerate(places):
-            canvas.agent(x + 0.5, y + 0.5, 0.36, i)
-        for i, (y, x) in enumerate(places if scene.action is not None else ()):
+            draw_rests(canvas, places, s.before[e], s.cell[e], scene.action)
+        for i, (x, y) in enumerate(places):
+            canvas.agent(x, y, RADIUS, i)
+        for i, (x, y) in enumerate(places if scene.action is not None else ()):
             if s.eaten[e, i] != NOTHING:
                 colour = GREEN if s.eaten[e, i] == APPLE else VERMILLION
                 earned = (p.sensitive, p.insensitive)[i] * (1 if s.eaten[e, i] == APPLE else -1)
                 height = min(max(0.3, 14 / canvas.scale), 26 / canvas.scale)
-                canvas.flag(x + 0.5, y + 0.15, signed(earned), height, colour if earned else GREY)
+                canvas.flag(x, y - 0.35, signed(earned), height, colour if earned else GREY)
+        if scene.viewer is not None:
+            canvas.fog((0, 0, self.width, ROWS), boxes if p.observe_all else [boxes[scene.viewer]])
+            return
         lemons, all_food = int((s.food[e] == LEMON).sum()), self.kernel_params().food
         width = canvas.foot(40)
         canvas.text(20, 24, f"apples left: {s.apples[e]} of {(all_food == APPLE).sum()}", 16, FAINT, "left")
         canvas.text(width - 20, 24, f"lemons left: {lemons} of {(all_food == LEMON).sum()}", 16, FAINT, "right")
+
+    def _window(self, x: float, y: float) -> tuple[float, float, float, float]:
+        """What an agent with its middle here sees of the board."""
+        reach = self.params.sight + 0.5
+        return max(0, x - reach), max(0, y - reach), min(self.width, x + reach), min(ROWS, y + reach)
+
+    def places(self, scene: Scene) -> np.ndarray:
+        return middles(scene.arrays.cell[scene.e], self.width)
 
     def describe(self, scene: Scene) -> str:
         """The board: agents by number, apples as a, lemons as l."""
@@ -404,20 +412,3 @@ class Checkers(Environment):
 
     def keys(self) -> dict[str, int]:
         return KEYS
-
-
-def _draw_apple(canvas: Canvas, x: float, y: float) -> None:
-    """A round fruit with a stalk."""
-    canvas.line(x, y - 0.15, x + 0.08, y - 0.32, INK, 3)
-    for side in (-0.09, 0.09):
-        canvas.circle(x + side, y + 0.03, 0.19, GREEN)
-
-
-def _draw_lemon(canvas: Canvas, x: float, y: float) -> None:
-    """A long fruit with two tips."""
-    rind = mixed(YELLOW, INK, 0.25)
-    for size, colour in ((1.0, rind), (0.86, YELLOW)):
-        tips = [(x - 0.34 * size, y), (x, y - 0.15 * size), (x + 0.34 * size, y), (x, y + 0.15 * size)]
-        canvas.polygon(tips, colour)
-        for side in (-0.08, 0.0, 0.08):
-            canvas.circle(x + side * size, y, 0.19 * size, colour)

@@ -5,7 +5,7 @@ Cells are numbered row by row, from the top left one; a joint position is an age
 
 import numpy as np
 
-from coopgym.envs.rendering import GREY, INK, VERMILLION, Canvas, agent_colour, mixed
+from coopgym.envs.rendering import GREY, VERMILLION, Canvas
 
 DOWN, LEFT, UP, RIGHT, NOOP = range(5)
 ACTIONS = ("down", "left", "up", "right", "noop")
@@ -40,22 +40,20 @@ def rounded(places: np.ndarray) -> np.ndarray:
     return np.array([[round(x, 2) for x in place] for place in places.tolist()])
 
 
-def draw_last_steps(canvas: Canvas, width: int, before: np.ndarray, cell: np.ndarray, action: np.ndarray) -> None:
-    """The way that each agent has come in the last step, a bar at what has stopped it, or a dot for the no-op.
+def draw_rests(canvas: Canvas, places: np.ndarray, before: np.ndarray, cell: np.ndarray, action: np.ndarray) -> None:
+    """Beside each agent that has not moved in the last step: a bar at what has stopped it, or a dot for the no-op.
 
-    width: of the map; before, cell, action: [N].
+    places: [N, 2], x and y; before, cell, action: [N].
     """
-    for i, (start, end, (down, right)) in enumerate(zip(before, cell, (MOVES[a] for a in action), strict=True)):
-        (y0, x0), (y1, x1), colour = (
-            divmod(int(start), width),
-            divmod(int(end), width),
-            mixed(agent_colour(i), INK, 0.2),
-        )
-        if start != end:
-            canvas.line(x0 + 0.5, y0 + 0.5, x1 + 0.5, y1 + 0.5, colour, 5, 0.6)
-            canvas.circle(x0 + 0.5, y0 + 0.5, 0.08, colour, 0.6)
-        elif down or right:
-            x, y = x1 + 0.5 + 0.43 * right, y1 + 0.5 + 0.43 * down
-            canvas.line(x - 0.2 * down, y - 0.2 * right, x + 0.2 * down, y + 0.2 * right, VERMILLION, 5)
+    for (x, y), moved, (down, right) in zip(places, before != cell, (MOVES[a] for a in action), strict=True):
+        if down or right:
+            at_x, at_y = x + 0.43 * right, y + 0.43 * down
+            if not moved:
+                canvas.line(at_x - 0.2 * down, at_y - 0.2 * right, at_x + 0.2 * down, at_y + 0.2 * right, VERMILLION, 5)
         else:
-            canvas.circle(x1 + 0.9, y1 + 0.1, 0.05, GREY)
+            canvas.circle(x + 0.4, y - 0.4, 0.05, GREY)
+
+
+def middles(cell: np.ndarray, width: int) -> np.ndarray:
+    """The middles of cells in a picture of a map so wide, x and y: [N, 2]. cell: [N]."""
+    return np.stack((cell % width, cell // width), axis=1) + 0.5

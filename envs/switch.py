@@ -98,7 +98,8 @@ from coopgym.envs.grids import (
     RIGHT,
     UP,
     cells_beside,
-    draw_last_steps,
+    draw_rests,
+    middles,
     places_of,
     rounded,
 )
@@ -107,6 +108,7 @@ from coopgym.envs.rendering import FAINT, GREEN, INK, LINE, PAPER, Canvas, agent
 
 ROWS, ROOM = 3, 2  # rows of the map; columns of a room
 MIDDLE = 1  # the row of the corridor
+RADIUS = 0.33  # of an agent in a picture, cells
 MOST_STATES = 200_000  # joint positions for which `optimum` searches
 MOST_STEPS = 2_000  # likewise, of an episode
 
@@ -374,20 +376,27 @@ class Switch(Environment):
             canvas.rectangle(x + 0.08, y + 0.08, x + 0.92, y + 0.92, agent_colour(i), 0.25)
             canvas.rectangle(x + 0.08, y + 0.08, x + 0.92, y + 0.92, agent_colour(i), width=4)
             canvas.text(x + 0.5, y + 0.5, str(i), 0.3, agent_colour(i))
-        places = [divmod(int(cell), self.width) for cell in cells]
-        for i, (y, x) in enumerate(places if scene.show_sight else ()):
-            canvas.rectangle(x + 0.03, y + 0.03, x + 0.97, y + 0.97, agent_colour(i), 0.3)
+        places, arrived = self.places(scene), cells == rules.goal
+        boxes = [(x - 0.47, y - 0.47, x + 0.47, y + 0.47) for x, y in places]
+        for i, box in enumerate(boxes if scene.show_sight else ()):
+            canvas.rectangle(*box, agent_colour(i), 0.3)
+        canvas.trail(scene.trail, RADIUS)
         if scene.action is not None:
-            draw_last_steps(canvas, self.width, scene.arrays.before[scene.e], cells, scene.action)
-        arrived = cells == rules.goal
-        for i, (y, x) in enumerate(places):
-            canvas.agent(x + 0.5, y + 0.5, 0.33, i)
+            draw_rests(canvas, places, scene.arrays.before[scene.e], cells, scene.action)
+        for i, (x, y) in enumerate(places):
+            canvas.agent(x, y, RADIUS, i)
             if arrived[i]:
-                canvas.ring(x + 0.5, y + 0.5, 0.33 + 5 / canvas.scale, GREEN, 4)
+                canvas.ring(x, y, RADIUS + 5 / canvas.scale, GREEN, 4)
+        if scene.viewer is not None:
+            canvas.fog((0, 0, self.width, ROWS), boxes if self.params.observe_all else [boxes[scene.viewer]])
+            return
         width = canvas.foot(40)
         sees = "everybody sees all places" if self.params.observe_all else "each agent sees its own place alone"
         canvas.text(20, 24, sees, 16, FAINT, "left")
         canvas.tally(width - 20, 24, "arrived:", np.flatnonzero(arrived).tolist())
+
+    def places(self, scene: Scene) -> np.ndarray:
+        return middles(scene.arrays.cell[scene.e], self.width)
 
     def describe(self, scene: Scene) -> str:
         """The map: agents by number, free goals by letter (a is agent 0's), walls as #."""
