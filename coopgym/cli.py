@@ -235,13 +235,13 @@ def _record(line: Line) -> None:
 def _game(line: Line) -> tuple[Any, Any, Any]:
     """The environment, the team that --policy names (None without it) and the command's own options."""
     name = line.options.get("policy")
-    by_name = name is not None and not line.missing and checked_team_name(name, family(line.words[-1]))
-    team = _loaded(name) if name is not None and not by_name else None
+    known = name if name and not line.missing and checked_team_name(name, family(line.words[-1])) else None
+    team = _loaded(name) if name and known is None else None
     env = _environment_of(line, team)
     parsed = _options(line, env)
     env = with_options(env, parsed.env)
-    if by_name:
-        team = named_team(name, env, parsed.options.seed)
+    if known is not None:
+        team = named_team(known, env, parsed.options.seed)
     elif team is not None:
         team.check_fits(env)
     return env, team, parsed.options
@@ -308,7 +308,7 @@ def _evaluate(line: Line) -> None:
     game = _game_of(name) if name is not None and id is None else None
     if game is not None and not line.help:
         raise ValueError(f"the team {name!r} needs an ID, such as: coopgym evaluate {name} {game}")
-    by_name = game is not None or (id is not None and checked_team_name(name, family(id)))
+    by_name = game is not None or (name is not None and id is not None and checked_team_name(name, family(id)))
     team = None if by_name or name is None else _loaded(name)
     env: Any = team.environment if team is not None else None
     if id is not None or (env is not None and "preset" in line.options):

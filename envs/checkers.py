@@ -86,7 +86,7 @@ Versions
     v1: first release.
 """
 
-from typing import Annotated, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -257,7 +257,7 @@ class Pathfinders:
     NEXT = ("lru..dd.ull", "..lllrru.dl")
     LAST = ("duu", "...")
 
-    def __init__(self, env: "Checkers") -> None:
+    def __init__(self, env: Any) -> None:
         columns = env.params.columns
         parts = [self.OPENINGS[columns % 2], *[self.NEXT] * ((columns - 1) // 2), self.LAST]
         letters = {name[0]: a for a, name in enumerate(ACTIONS)} | {".": env.noop}

@@ -222,7 +222,7 @@ class Convoy:
     Everybody knows the map and counts steps, sees its own place, and goes straight.
     """
 
-    def __init__(self, env: "Switch") -> None:
+    def __init__(self, env: Any) -> None:
         rules = env.kernel_params()
         self.observe_all, self.width = env.params.observe_all, env.width
         self.goal_row, self.goal_column = np.divmod(rules.goal, env.width)  # each [N]
