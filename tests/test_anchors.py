@@ -33,11 +33,12 @@ def test_the_anchors_are_the_random_team_the_scripted_ones_and_the_optimum(game)
     assert list(known) == [RANDOM, *env.scripted, *(["optimal"] if optimum else [])], REMEDY
     assert not {RANDOM, HEURISTIC, "optimal"} & set(env.scripted)
     if optimum:
-        assert known["optimal"] == Anchor("optimal", optimum[0], optimum[0], optimum[0], 0, optimum[1]), REMEDY
-        assert optimum[1]
+        best = known["optimal"]
+        assert best.low == best.mean == best.high == pytest.approx(optimum[0], abs=1e-6), REMEDY
+        assert (best.episodes, best.how) == (0, optimum[1]) and best.how, REMEDY
     for anchor in list(known.values())[: 1 + len(env.scripted)]:
         assert anchor.low <= anchor.mean <= anchor.high and anchor.episodes >= 1000
-        assert not optimum or anchor.mean - 3 * (anchor.high - anchor.low) <= optimum[0] + 1e-9
+        assert not optimum or anchor.mean - 3 * (anchor.high - anchor.low) <= optimum[0] + 1e-4
 
 
 def comes_out_again(game, episodes: int) -> None:
