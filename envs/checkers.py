@@ -290,6 +290,7 @@ class Checkers(Environment):
     noop = ACTIONS.index("noop")
     action_names = ACTIONS
     n_agents = AGENTS
+    masks_change = False
     scripted = {"pathfinders": Pathfinders}
 
     def check(self) -> None:
