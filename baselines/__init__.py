@@ -10,6 +10,7 @@ ALGORITHMS: dict[str, str] = {  # name -> module:class, imported when first used
     "vdn": "coopgym.baselines.vdn:VDN",
     "qmix": "coopgym.baselines.qmix:QMIX",
     "qtran": "coopgym.baselines.qtran:QTRAN",
+    "qtran_alt": "coopgym.baselines.qtran_alt:QTRANAlt",
 }
 
 

@@ -19,6 +19,7 @@ from coopgym.baselines.qmix import MonotonicMixer
 from coopgym.baselines.rollout import RandomTeam
 
 EVERY = pytest.mark.parametrize("name", list(ALGORITHMS))
+QTRANS = pytest.mark.parametrize("name", ["qtran", "qtran_alt"])
 FACTORED = pytest.mark.parametrize("name", ["vdn", "qmix"])  # greedy for each agent is greedy for the team, always
 
 
@@ -111,7 +112,7 @@ def targets(monkeypatch: pytest.MonkeyPatch) -> Callable[[Learner, Episodes], tu
 
 
 def affine(layer: nn.Linear, x: np.ndarray) -> np.ndarray:
-    return layer.weight.detach().numpy() @ x + layer.bias.detach().numpy()
+    return layer.weight.detach().numpy() @ x + (0 if layer.bias is None else layer.bias.detach().numpy())
 
 
 def perceptron(layers: nn.Sequential, x: np.ndarray) -> np.ndarray:
@@ -257,11 +258,51 @@ def plain_qtran(made: Learner, ep: Episodes) -> float:
     return float(np.mean(td) + made.config.lambda_opt * np.mean(opt) + made.config.lambda_nopt * np.mean(nopt))
 
 
+def plain_counterfactual(
+    networks: nn.ModuleDict, h: np.ndarray, action: list[int], i: int, state: np.ndarray
+) -> np.ndarray:
+    """Q_i_jt(., u_-i), for each action of agent i."""
+    joint = networks["joint"]
+    x = perceptron(joint.own, h[i])
+    for j, a in enumerate(action):
+        if j != i:
+            x = x + perceptron(joint.other, np.concatenate((h[j], np.eye(joint.n_actions)[a])))
+    return perceptron(joint.value, affine(joint.from_state, state) + affine(joint.from_agents, x))
+
+
+def plain_qtran_alt(made: Learner, ep: Episodes) -> float:
+    q, h = plain_unroll(made.live["agent"], ep)
+    _, h_target = plain_unroll(made.target["agent"], ep)
+    agents, state, next_value = range(q.shape[2]), ep.state.numpy(), np.zeros(ep.reward.shape)
+    for row, t in steps(ep):
+        best = [greedy(ep, q, row, t + 1, i) for i in agents]
+        slices = [plain_counterfactual(made.target, h_target[row, t + 1], best, i, state[row, t + 1]) for i in agents]
+        if made.config.max_bootstrap:
+            next_value[row, t] = max(slices[i][a] for i in agents for a in np.flatnonzero(ep.available[row, t + 1, i]))
+        else:
+            next_value[row, t] = np.mean([slices[i][best[i]] for i in agents])
+    td, opt, nopt = [], [], []
+    for row, t in steps(ep):
+        action, best = ep.action[row, t].tolist(), [greedy(ep, q, row, t, i) for i in agents]
+        v = perceptron(made.live["v"], state[row, t])[0] if made.config.use_v else 0.0
+        y = plain_return(ep, row, t, next_value, made.config.gamma, made.config.td_lambda)
+        for i in agents:
+            joint = plain_counterfactual(made.live, h[row, t], action, i, state[row, t])
+            joint_best = plain_counterfactual(made.live, h[row, t], best, i, state[row, t])[best[i]]
+            td.append((joint[action[i]] - y) ** 2)
+            opt.append((sum(q[row, t, j, best[j]] for j in agents) - joint_best + v) ** 2)
+            others = sum(q[row, t, j, action[j]] for j in agents if j != i)
+            own = np.flatnonzero(ep.available[row, t, i])
+            nopt.append(min(q[row, t, i, a] + others - joint[a] + v for a in own) ** 2)
+    return float(np.mean(td) + made.config.lambda_opt * np.mean(opt) + made.config.lambda_nopt * np.mean(nopt))
+
+
 PLAIN: dict[str, Callable[[Learner, Episodes], float]] = {
     "iql": plain_iql,
     "vdn": plain_mixed(plain_sum),
     "qmix": plain_mixed(plain_mixer),
     "qtran": plain_qtran,
+    "qtran_alt": plain_qtran_alt,
 }
 
 
@@ -280,12 +321,27 @@ def test_loss_equals_its_plain_twin(name: str, td_lambda: float) -> None:
         assert all(np.isfinite(term.item()) for term in terms.values())
 
 
-def test_the_weights_of_qtrans_conditions_are_those_of_the_config() -> None:
-    made, ep = learner("qtran", lambda_opt=0.3, lambda_nopt=5.0), episodes()
+@QTRANS
+def test_the_weights_of_qtrans_conditions_are_those_of_the_config(name: str) -> None:
+    made, ep = learner(name, lambda_opt=0.3, lambda_nopt=5.0), episodes()
     made.live["v"][-1].bias.data -= 3.0  # so that the inequality is broken somewhere
     loss, terms = made.loss(ep)
-    assert loss.item() == pytest.approx(PLAIN["qtran"](made, ep), rel=1e-6)
+    assert loss.item() == pytest.approx(PLAIN[name](made, ep), rel=1e-6)
     assert min(terms["opt"].item(), terms["nopt"].item()) > 0.001
+
+
+@pytest.mark.parametrize(
+    ("name", "fields"),
+    [
+        ("qtran_alt", {"use_v": False}),
+        ("qtran_alt", {"max_bootstrap": True}),
+    ],
+)
+def test_the_other_forms_equal_their_plain_twins_too(name: str, fields: dict[str, float]) -> None:
+    made, ep = learner(name, **fields), episodes()
+    loss = made.loss(ep)[0].item()
+    assert loss == pytest.approx(PLAIN[name](made, ep), rel=1e-6)
+    assert abs(loss - learner(name).loss(ep)[0].item()) > 1e-4
 
 
 # Steps that count, steps that do not, and how an episode ends.
@@ -384,7 +440,7 @@ def test_every_live_parameter_learns(name: str) -> None:
 
 
 def change_places(made: Learner, order: list[int]) -> None:
-    """Moves what belongs to one agent alone: the weights of its index and, in QMIX's mixer, those of its utility."""
+    """Moves what belongs to one agent alone: the weights of its index, and those behind its utility."""
     for networks in (made.live, made.target):
         agent = networks["agent"]
         index = agent.encode.weight.data[:, -agent.n_agents :]
@@ -666,8 +722,9 @@ def test_qtrans_inequality_costs_nothing_where_it_holds() -> None:
     assert qtran_by_hand([[1, 2], [2, 0]], joint=[3, 0, 2, -1], v=-0.5, payoff=[0] * 4)["nopt"] == pytest.approx(1 / 16)
 
 
-def test_qtrans_gradients_go_where_its_table_says() -> None:
-    made, ep = learner("qtran"), episodes()
+@QTRANS
+def test_qtrans_gradients_go_where_its_table_says(name: str) -> None:
+    made, ep = learner(name), episodes()
     made.live["v"][-1].bias.data -= 3.0  # so that the inequality is broken somewhere
     _, terms = made.loss(ep)
     assert terms["nopt"] > 0.1
@@ -680,6 +737,93 @@ def test_qtrans_gradients_go_where_its_table_says() -> None:
         for parameter, gradient in gradients(terms[term], made.live).items():
             assert moved(gradient) is parameter.startswith(learns), f"{term}: {parameter}"
             assert moved(gradient) is not parameter.startswith(rests), f"{term}: {parameter}"
+
+
+def one_shot(sizes: Sizes, payoff: list[float], **fields: float) -> tuple[Learner, Episodes]:
+    """A learner of QTRAN-alt and all joint actions of a game of 2 x 2 actions, once each."""
+    ep = episodes(sizes, lengths=(1, 1, 1, 1), ends="tttt")
+    ep.available[:] = True
+    return learner("qtran_alt", sizes, **fields), ep._replace(
+        action=torch.tensor([[[0, 0]], [[0, 1]], [[1, 0]], [[1, 1]]]),
+        reward=torch.tensor(payoff, dtype=torch.float64).unsqueeze(1),
+    )
+
+
+class CounterfactualTable(Table):
+    """The same number for a joint action, whichever agent's own action it is read along."""
+
+    def forward(self, *inputs: Tensor) -> Tensor:
+        _, action, _ = inputs
+        first, second = action.unsqueeze(-1).unbind(-2)  # [B, T, 1]
+        own = torch.arange(2)
+        return torch.stack((self.values[2 * own + second], self.values[2 * first + own]), -2)
+
+
+def test_qtran_alts_terms_are_those_worked_out_by_hand() -> None:
+    made, ep = one_shot(Sizes(2, 2, 1, 1), [2, -3, 5, 0], lambda_opt=2.0, lambda_nopt=3.0)
+    utilities = torch.tensor([[1, 2], [2, 0]], dtype=torch.float64)
+    made.live["agent"] = Given(utilities.expand(4, 2, 2, 2).clone())
+    made.live["joint"], made.live["v"] = CounterfactualTable([1, -3, 5, 2]), Table([-1.0])
+    loss, terms = made.loss(ep)
+    # Q' = [[3, 1], [4, 2]], greedy (1, 0); D = Q' - Q_jt + V = [[1, 3], [-2, -1]]. Its columns' minima, which are
+    # those along the first agent's action, are -2 and -1; its rows', along the second's, 1 and -2.
+    assert terms["td"].item() == pytest.approx((1 + 0 + 0 + 4) / 4)
+    assert terms["opt"].item() == pytest.approx((4 - 5 - 1) ** 2)
+    assert terms["nopt"].item() == pytest.approx((2 * (4 + 1) + 2 * (1 + 4)) / 8)
+    assert loss.item() == pytest.approx(1.25 + 2 * 4 + 3 * 2.5)
+
+
+def test_qtran_alts_minimum_costs_nothing_where_zero_is_touched_and_something_where_all_is_above() -> None:
+    for payoff, nopt in (
+        ([3.0, 1.0, 4.0, 2.0], 0.0),  # Q_jt = Q' everywhere
+        ([3.0, -9.0, -9.0, 2.0], 0.0),  # D = [[0, 10], [13, 0]]: zero once in each row and column
+        ([3.0, 1.0, 3.0, 1.0], 2 / 8),  # D = [[0, 0], [1, 1]]: 1 along the second agent's actions in the second row
+    ):
+        made, ep = one_shot(Sizes(2, 2, 1, 1), payoff)
+        made.live["agent"] = Given(torch.tensor([[1.0, 2], [2, 0]], dtype=torch.float64).expand(4, 2, 2, 2).clone())
+        made.live["joint"], made.live["v"] = CounterfactualTable(payoff), Table([0.0])
+        _, terms = made.loss(ep)
+        assert terms["td"].item() == 0
+        assert terms["nopt"].item() == pytest.approx(nopt)
+
+
+def test_qtran_alts_joint_value_is_blind_to_the_own_action_and_sees_the_others() -> None:
+    sizes = Sizes(n_agents=3)
+    joint, ep = learner("qtran_alt", sizes).live["joint"], episodes(sizes)
+    h = torch.randn(3, 4, 3, 6, dtype=torch.float64)
+    before = joint(h, ep.action, ep.state[:, :-1])
+    assert before.shape == (3, 4, 3, 3)
+    for i in range(3):
+        other = ep.action.clone()
+        other[..., i] = (other[..., i] + 1) % 3
+        change = (joint(h, other, ep.state[:, :-1]) - before).abs().amin(-1)
+        assert (change[..., i] == 0).all()
+        assert (change[..., [j for j in range(3) if j != i]] > 1e-6).all()
+
+
+@pytest.mark.parametrize("max_bootstrap", [False, True])
+def test_qtran_alts_joint_value_of_an_unavailable_action_is_used_nowhere(max_bootstrap: bool) -> None:
+    made, ep = learner("qtran_alt", max_bootstrap=max_bootstrap), episodes()
+    ep.available[..., 1] = False
+    ep.available[..., 0] |= ~ep.available.any(-1)
+    ep.action[ep.action == 1] = 0
+    loss = made.loss(ep)[0].item()
+    for networks in (made.live, made.target):  # the smallest difference, and the highest value
+        networks["joint"].value[-1].bias.data[1] += 1000.0
+    assert made.loss(ep)[0].item() == loss
+    made.live["joint"].value[-1].bias.data[0] += 1.0
+    assert made.loss(ep)[0].item() != loss
+
+
+@pytest.mark.parametrize("name", ["qtran", "qtran_alt"])
+def test_a_team_value_that_nothing_restricts_learns_a_batch_by_heart(name: str) -> None:
+    ep = episodes(lengths=(1,) * 32, ends="t" * 32)
+    made = learner(name, gamma=0.0, learning_rate=0.03, learning_rate_end=0.03, hidden=16)
+    errors = [made.update(ep)["td"].item()]
+    while errors[-1] > 1e-3 and len(errors) < 800:
+        errors.append(made.update(ep)["td"].item())
+    assert errors[0] > 0.1
+    assert errors[-1] <= 1e-3
 
 
 # The helpers that every loss uses.
