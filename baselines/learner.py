@@ -205,7 +205,7 @@ class Learner:
         loss, terms = self.loss(ep)
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
-        norm = nn.utils.clip_grad_norm_(self.live.parameters(), self.config.max_grad_norm)
+        norm = self.cut_gradients()
         first, last = self.config.learning_rate, self.config.learning_rate_end
         self.optimiser.param_groups[0]["lr"] = first + self.progress * (last - first)
         self.optimiser.step()
@@ -213,6 +213,10 @@ class Learner:
         if self.updates % self.config.target_period == 0:
             self.target.load_state_dict(self.live.state_dict())
         return {"loss": loss.detach(), "grad_norm": norm, **{name: term.detach() for name, term in terms.items()}}
+
+    def cut_gradients(self) -> Tensor:
+        """Cuts what a gradient step is made of to the length allowed; returns how long it was."""
+        return nn.utils.clip_grad_norm_(self.live.parameters(), self.config.max_grad_norm)
 
     def behaviour(self) -> "Exploration":
         """The policy that collects episodes, with a memory of its own."""
