@@ -11,6 +11,7 @@ ALGORITHMS: dict[str, str] = {  # name -> module:class, imported when first used
     "qmix": "coopgym.baselines.qmix:QMIX",
     "qtran": "coopgym.baselines.qtran:QTRAN",
     "qtran_alt": "coopgym.baselines.qtran_alt:QTRANAlt",
+    "qpd": "coopgym.baselines.qpd:QPD",
 }
 
 

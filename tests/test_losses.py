@@ -16,6 +16,7 @@ from coopgym.baselines import ALGORITHMS, algorithm
 from coopgym.baselines.episodes import Episodes, best_available, lambda_returns, mean_over_steps, taken
 from coopgym.baselines.learner import Learner, random_legal
 from coopgym.baselines.qmix import MonotonicMixer
+from coopgym.baselines.qpd import path_credits
 from coopgym.baselines.rollout import RandomTeam
 
 EVERY = pytest.mark.parametrize("name", list(ALGORITHMS))
@@ -127,6 +128,17 @@ def perceptron(layers: nn.Sequential, x: np.ndarray) -> np.ndarray:
         else:
             raise TypeError(layer)
     return x
+
+
+def perceptron_slope(layers: nn.Sequential, x: np.ndarray, d: np.ndarray) -> np.ndarray:
+    """The gradient of d . perceptron(layers, x) by x, through linear layers and ELU."""
+    inputs = []
+    for layer in layers:
+        inputs.append(x)
+        x = perceptron([layer], x)
+    for layer, x in reversed(list(zip(layers, inputs, strict=True))):
+        d = layer.weight.detach().numpy().T @ d if isinstance(layer, nn.Linear) else d * np.exp(np.minimum(x, 0))
+    return d
 
 
 def sigmoid(x: np.ndarray) -> np.ndarray:
@@ -297,12 +309,71 @@ def plain_qtran_alt(made: Learner, ep: Episodes) -> float:
     return float(np.mean(td) + made.config.lambda_opt * np.mean(opt) + made.config.lambda_nopt * np.mean(nopt))
 
 
+def plain_critic(networks: nn.ModuleDict, x: np.ndarray) -> float:
+    """The critic before anything is subtracted, of x [N, O + A]."""
+    critic = networks["critic"]
+    channels = [perceptron(critic.channel, affine(critic.embed, x[i])) for i in range(len(x))]
+    return float(perceptron(critic.merge, np.concatenate(channels))[0])
+
+
+def plain_critic_slope(networks: nn.ModuleDict, x: np.ndarray) -> np.ndarray:
+    """Its gradient by x, [N, O + A]."""
+    critic = networks["critic"]
+    z = [affine(critic.embed, x[i]) for i in range(len(x))]
+    channels = [perceptron(critic.channel, z[i]) for i in range(len(x))]
+    d = np.split(perceptron_slope(critic.merge, np.concatenate(channels), np.ones(1)), len(x))
+    weight = critic.embed.weight.detach().numpy()
+    return np.stack([weight.T @ perceptron_slope(critic.channel, z[i], d[i]) for i in range(len(x))])
+
+
+def plain_input(ep: Episodes, row: int, t: int, action: list[int]) -> np.ndarray:
+    """x [N, O + A]: the agents' observations and these actions."""
+    return np.concatenate((ep.obs[row, t].numpy(), np.eye(ep.available.shape[-1])[action]), 1)
+
+
+def plain_credits(made: Learner, ep: Episodes, row: int) -> np.ndarray:
+    """Each agent's credit at each step of an episode, [T, N]: from each step anew, over each segment up to the end."""
+    c, end = made.config, length(ep, row)
+    path = [plain_input(ep, row, t, ep.action[row, t].tolist()) for t in range(end)]
+    path.append(np.zeros_like(path[0]))
+    found = np.zeros((end, ep.action.shape[2]))
+    for t in range(end):
+        for k in range(t, end):
+            for j in range(c.path_points):
+                point = path[k] + (j + c.path_offset) / c.path_points * (path[k + 1] - path[k])
+                slope = plain_critic_slope(made.live, point)
+                found[t] += (slope * (path[k] - path[k + 1])).sum(1) / c.path_points
+    return found
+
+
+def plain_qpd(made: Learner, ep: Episodes) -> float:
+    q, _ = plain_unroll(made.live["agent"], ep)
+    agents, next_value = range(q.shape[2]), np.zeros(ep.reward.shape)
+    nothing = np.zeros((q.shape[2], ep.obs.shape[-1] + q.shape[3]))
+    for row, t in steps(ep):
+        last = t + 1 == length(ep, row)
+        after = [greedy(ep, q, row, t + 1, i) for i in agents] if last else ep.action[row, t + 1].tolist()
+        x = plain_input(ep, row, t + 1, after)
+        next_value[row, t] = plain_critic(made.target, x) - plain_critic(made.target, nothing)
+    td, actor = [], []
+    for row in range(len(ep.reward)):
+        credit = plain_credits(made, ep, row)
+        for t in range(length(ep, row)):
+            action = ep.action[row, t].tolist()
+            y = plain_return(ep, row, t, next_value, made.config.gamma, made.config.td_lambda)
+            q_tot = plain_critic(made.live, plain_input(ep, row, t, action)) - plain_critic(made.live, nothing)
+            td.append((q_tot - y) ** 2)
+            actor += [(q[row, t, i, action[i]] - credit[t, i]) ** 2 for i in agents]
+    return float(np.mean(td) + np.mean(actor))
+
+
 PLAIN: dict[str, Callable[[Learner, Episodes], float]] = {
     "iql": plain_iql,
     "vdn": plain_mixed(plain_sum),
     "qmix": plain_mixed(plain_mixer),
     "qtran": plain_qtran,
     "qtran_alt": plain_qtran_alt,
+    "qpd": plain_qpd,
 }
 
 
@@ -335,6 +406,8 @@ def test_the_weights_of_qtrans_conditions_are_those_of_the_config(name: str) -> 
     [
         ("qtran_alt", {"use_v": False}),
         ("qtran_alt", {"max_bootstrap": True}),
+        ("qpd", {"joint_width": 0}),
+        ("qpd", {"path_points": 3, "path_offset": 0.0}),
     ],
 )
 def test_the_other_forms_equal_their_plain_twins_too(name: str, fields: dict[str, float]) -> None:
@@ -440,7 +513,7 @@ def test_every_live_parameter_learns(name: str) -> None:
 
 
 def change_places(made: Learner, order: list[int]) -> None:
-    """Moves what belongs to one agent alone: the weights of its index, and those behind its utility."""
+    """Moves what belongs to one agent alone: the weights of its index, and those behind its utility or its channel."""
     for networks in (made.live, made.target):
         agent = networks["agent"]
         index = agent.encode.weight.data[:, -agent.n_agents :]
@@ -450,6 +523,9 @@ def change_places(made: Learner, order: list[int]) -> None:
             for rows in (last.weight.data, last.bias.data):
                 by_agent = rows.unflatten(0, (agent.n_agents, width))
                 by_agent.copy_(by_agent[order].clone())
+        if "critic" in networks:
+            by_agent = networks["critic"].merge[0].weight.data.unflatten(1, (agent.n_agents, -1))
+            by_agent.copy_(by_agent[:, order].clone())
 
 
 @EVERY
@@ -815,7 +891,133 @@ def test_qtran_alts_joint_value_of_an_unavailable_action_is_used_nowhere(max_boo
     assert made.loss(ep)[0].item() != loss
 
 
-@pytest.mark.parametrize("name", ["qtran", "qtran_alt"])
+# QPD: credits along the path.
+
+
+def smooth(x: Tensor) -> Tensor:
+    """A value of x [..., 3, 4] in which agents and features depend on each other."""
+    weight = torch.randn(12, 7, generator=torch.Generator().manual_seed(1), dtype=torch.float64) / 4
+    return x.sum((-2, -1)) + torch.tanh(x.flatten(-2) @ weight).sum(-1)
+
+
+def paths(seed: int = 0) -> tuple[Tensor, Tensor, Tensor]:
+    """x [3, 5, 3, 4] of three episodes of 5, 2 and 4 steps, where each ends [3, 4], and which steps happened."""
+    random = torch.Generator().manual_seed(seed)
+    happened = (torch.arange(5) < torch.tensor([5, 2, 4])[:, None]).double()
+    x = torch.randn(3, 5, 3, 4, generator=random, dtype=torch.float64) / 2
+    return x, torch.randn(3, 4, generator=random, dtype=torch.float64) / 2, happened
+
+
+def test_a_linear_critic_gives_exact_credits_with_any_number_of_points() -> None:
+    x, end, happened = paths()
+    weight = torch.randn(3, 4, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    expected = (weight * (x - end)).sum(-1) * happened.unsqueeze(-1)
+    for points, offset in itertools.product((1, 2, 7), (0.0, 0.5)):
+        credit = path_credits(lambda z: (weight * z).sum((-2, -1)), x, end, happened, points, offset)
+        torch.testing.assert_close(credit, expected)
+    assert expected.abs().min(-1).values[happened.bool()].max() > 0.1
+
+
+@pytest.mark.parametrize(("offset", "factor"), [(0.0, 2.0), (0.5, 4.0)])
+def test_credits_add_up_to_the_value_ever_more_closely(offset: float, factor: float) -> None:
+    """The error of a sum at the left ends halves when the points double; at the middles it falls to a quarter."""
+    x, end, happened = paths()
+    whole = (smooth(x) - smooth(end)) * happened
+    errors = [
+        float((path_credits(smooth, x, end, happened, points, offset).sum(-1) - whole).abs().sum() / whole.abs().sum())
+        for points in (32, 64, 128)
+    ]
+    assert errors[1] < 0.01
+    for one, next_one in itertools.pairwise(errors):
+        assert one / next_one == pytest.approx(factor, rel=0.05)
+
+
+def test_qpds_credits_add_up_to_the_critics_value_within_a_fiftieth() -> None:
+    made, ep = learner("qpd"), episodes(lengths=(9, 4, 6), ends="tlt")
+    q_tot = (made.live["critic"](ep.obs[:, :-1], ep.action) * ep.happened).detach()
+    error = (credits_of(made, ep).sum(-1) - q_tot).abs().sum() / q_tot.abs().sum()
+    assert 0 < error < 0.02
+    gap = made.loss(ep)[1]["gap"].item()
+    assert gap == pytest.approx(float(((credits_of(made, ep).sum(-1) - q_tot) ** 2).sum() / ep.happened.sum()))
+
+
+def test_a_path_stops_at_the_end_of_its_own_episode() -> None:
+    x, end, happened = paths()
+    expected = path_credits(smooth, x, end, happened, 5)
+    assert (expected[~happened.bool()] == 0).all()
+    garbage = torch.where(happened.bool()[..., None, None], x, 100.0)
+    assert torch.equal(path_credits(smooth, garbage, end, happened, 5), expected)
+    for row, steps_made in enumerate((5, 2, 4)):  # each alone, without padding
+        alone = path_credits(smooth, x[row : row + 1, :steps_made], end, happened[row : row + 1, :steps_made], 5)
+        torch.testing.assert_close(alone[0], expected[row, :steps_made])
+
+
+def test_agents_that_change_places_exchange_their_credits_and_nobodys_is_zero() -> None:
+    sizes, order = Sizes(n_agents=3), [2, 0, 1]
+    made, ep = learner("qpd", sizes), episodes(sizes)
+    permuted = ep._replace(obs=ep.obs[:, :, order], action=ep.action[:, :, order])
+    before = credits_of(made, ep)
+    change_places(made, order)
+    torch.testing.assert_close(credits_of(made, permuted), before[:, :, order])
+    assert before[ep.happened.bool()].abs().min() > 1e-6
+    made.live["critic"].merge[0].weight.data[:, 64:128] = 0  # the channel of the second agent leads nowhere
+    silent = credits_of(made, permuted)
+    assert (silent[..., 1] == 0).all()
+    assert silent[ep.happened.bool()][:, [0, 2]].abs().min() > 1e-6
+
+
+def credits_of(made: Learner, ep: Episodes, points: int = 5) -> Tensor:
+    critic = made.live["critic"]
+    x = critic.embedded(ep.obs[:, :-1], ep.action).detach()
+    return path_credits(critic.value, x, critic.nothing.detach(), ep.happened, points, made.config.path_offset)
+
+
+def test_credits_of_a_single_step_add_up_to_its_value_and_nothing_is_worth_nothing() -> None:
+    made, ep = learner("qpd"), episodes(lengths=(1, 1, 1), ends="tlt")
+    critic = made.live["critic"]
+    q_tot = critic(ep.obs[:, :-1], ep.action)
+    torch.testing.assert_close(credits_of(made, ep, 256).sum(-1), q_tot, rtol=1e-3, atol=1e-5)
+    assert q_tot.abs().min() > 0.01
+    x = torch.zeros(2, SMALL.obs_size + SMALL.n_actions, dtype=torch.float64)
+    assert torch.equal(critic.embed(x), critic.nothing)
+
+
+def test_qpds_agents_learn_from_the_credits_alone_and_its_critic_from_the_rewards_alone() -> None:
+    made, ep = learner("qpd"), episodes()
+    terms = made.loss(ep)[1]
+    for term, learns in (("td", "critic"), ("actor", "agent")):
+        for parameter, gradient in gradients(terms[term], made.live).items():
+            assert moved(gradient) is parameter.startswith(learns), f"{term}: {parameter}"
+
+
+def test_the_gradients_of_qpds_critic_and_of_its_agents_are_cut_each_for_itself() -> None:
+    made, ep = learner("qpd", max_grad_norm=0.01), episodes()
+    assert made.update(ep)["grad_norm"] > 0.01  # as it was before
+    for part in ("agent", "critic"):
+        norm = torch.cat([parameter.grad.flatten() for parameter in made.live[part].parameters()]).norm()
+        assert norm.item() == pytest.approx(0.01, rel=1e-3)
+    made = learner("qpd", max_grad_value=0.001)
+    made.update(ep)
+    assert max(parameter.grad.abs().max().item() for parameter in made.live.parameters()) == 0.001
+
+
+def test_qpds_weight_penalty_pulls_weights_to_zero() -> None:
+    made, ep = learner("qpd", weight_penalty=100.0, max_grad_norm=1e-9), episodes()
+    before = made.live["critic"].embed.weight.detach().clone()
+    made.update(ep)
+    after = made.live["critic"].embed.weight.detach()
+    torch.testing.assert_close(after, before - 1e-3 * before.sign(), atol=1e-6, rtol=0)  # Adam's first step: 1e-3
+
+
+@pytest.mark.parametrize(
+    ("field", "value"), [("path_points", 0), ("path_offset", 1.5), ("joint_width", -1), ("weight_penalty", -0.1)]
+)
+def test_qpds_fields_out_of_range_are_named(field: str, value: float) -> None:
+    with pytest.raises(ValueError, match=f"{field} is {value}; it must lie in"):
+        algorithm("qpd").Config(**{field: value})
+
+
+@pytest.mark.parametrize("name", ["qtran", "qtran_alt", "qpd"])
 def test_a_team_value_that_nothing_restricts_learns_a_batch_by_heart(name: str) -> None:
     ep = episodes(lengths=(1,) * 32, ends="t" * 32)
     made = learner(name, gamma=0.0, learning_rate=0.03, learning_rate_end=0.03, hidden=16)

@@ -90,7 +90,9 @@ def utilities(made: Learner, ep: Episodes) -> Tensor:
 
 @torch.no_grad()
 def team_value(made: Learner, ep: Episodes) -> Tensor:
-    """Q_tot, or QTRAN's Q_jt (QTRAN-alt's on average over the agents), of the joint actions taken: [B, T]."""
+    """Q_tot, QTRAN's Q_jt (QTRAN-alt's on average over the agents) or QPD's Q, of the joint actions taken: [B, T]."""
+    if "critic" in made.live:
+        return made.live["critic"](ep.obs[:, :-1], ep.action)
     q, h = made.live["agent"].unroll(ep)
     if "joint" in made.live:
         value = made.live["joint"](h[:, :-1], ep.action, ep.state[:, :-1])
@@ -240,7 +242,33 @@ def test_qtran_alt_reaches_the_optimum_with_each_agents_smallest_difference_at_z
     assert [met(one) and greedy_return(one, env) == 8.0 for one in made].count(True) >= 9
 
 
-@pytest.mark.parametrize("name", ["vdn", "qmix", "qtran", "qtran_alt"])
+# QPD under uniform data, by theory: its critic learns what random play is worth, and each agent the mean of its credits
+# over what the others do. So nothing makes it look for the best joint action.
+
+
+@pytest.mark.parametrize(("preset", "payoff"), [("qtran3x3", 0.0), ("climbing", 5.0)])
+def test_qpd_with_a_critic_that_is_a_sum_over_agents_learns_the_additive_fit(preset: str, payoff: float) -> None:
+    """Credits of f_1(x_1) + f_2(x_2) are f_i(x_i) - f_i(0) whatever the path, and the best such critic is VDN's fit."""
+    env = game(preset)
+    ep = every_episode(env)
+    made = trained("qpd", ep, env, seed=0, updates=600, learning_rate=1e-2, joint_width=0)
+    table = taken(utilities(made, ep), ep.action).sum(-1)[:, 0].view(3, 3).numpy()
+    np.testing.assert_allclose(table, additive_fit(env.payoff[0]), atol=0.25)
+    assert greedy_return(made, env) == payoff
+
+
+@pytest.mark.parametrize("preset", ["qtran3x3", pytest.param("climbing", marks=pytest.mark.slow)])
+def test_qpds_utilities_have_the_mean_payoff_between_them(preset: str) -> None:
+    """However the critic shares a payoff out: credits add up to it, and utilities are the means of credits."""
+    env = game(preset)
+    ep = every_episode(env)
+    made = trained("qpd", ep, env, 0, 1500, lambda one: squared_error(one, ep) < 0.05, learning_rate=1e-2)
+    assert squared_error(made, ep) < 0.5  # the critic represents any payoffs
+    mean = float(taken(utilities(made, ep), ep.action).sum(-1).mean())
+    assert mean == pytest.approx(env.payoff[0].mean(), abs=0.2)
+
+
+@pytest.mark.parametrize("name", ["vdn", "qmix", "qtran", pytest.param("qtran_alt", marks=pytest.mark.slow), "qpd"])
 def test_additive_tables_are_learned_exactly(name: str) -> None:
     env = game("additive_ok")
     ep = every_episode(env)
@@ -257,6 +285,7 @@ def test_additive_tables_are_learned_exactly(name: str) -> None:
 TWO_STEP = {  # (state, joint action AA, AB, BA, BB) -> value with gamma = 0.99
     "exact": {0: [6.93, 6.93, 7.92, 7.92], 1: [7.0] * 4, 2: [0.0, 1.0, 1.0, 8.0]},
     "additive": {0: [6.93, 6.93, 6.435, 6.435], 1: [7.0] * 4, 2: [-1.5, 2.5, 2.5, 6.5]},
+    "random play": {0: [6.93, 6.93, 2.475, 2.475], 1: [7.0] * 4, 2: [0.0, 1.0, 1.0, 8.0]},  # 2.475 = 0.99 (0+1+1+8)/4
 }
 
 
@@ -275,6 +304,7 @@ def two_step_error(made: Learner, ep: Episodes, table: dict[int, list[float]]) -
         ("qmix", "exact", 8.0),
         ("qtran", "exact", 8.0),
         ("qtran_alt", "exact", 8.0),
+        ("qpd", "random play", 7.0),
     ],
 )
 def test_the_two_step_game_is_learned_as_far_as_the_mixing_allows(name: str, table: str, team_return: float) -> None:
@@ -339,6 +369,25 @@ def test_qtran_learns_the_two_state_game(name: str) -> None:
     assert mmdp_learned(name) == (True, False, 100.0)
 
 
+def test_qpd_learns_what_random_play_is_worth_in_the_two_state_game() -> None:
+    """Of 64 episodes of 3 steps, 64, 48 and 36 are in the state that pays at their first, second and third step.
+
+    After the first two, the next action is as likely any of the four: (1 + 3 g x) / 4; after the third the agents' own,
+    1 + g x. So x = 28/37 (1 + 3 g x) / 4 + 9/37 (1 + g x) with g = 0.9: x = 1.6.
+    """
+    env = game("two_state_mmdp", horizon=3)
+    ep = every_episode(env)
+    expected = torch.tensor([1 + 0.9 * 1.6, 0.9 * 1.6, 0.9 * 1.6, 0.0])
+
+    def learned(made: Learner) -> bool:
+        first, rest = mmdp_values(made, ep)
+        return bool((first - expected).abs().max() < 0.1 and rest.abs().max() < 0.1)
+
+    made = trained("qpd", ep, env, 0, 3000, learned, gamma=MMDP_GAMMA, target_period=50)
+    assert learned(made)
+    assert greedy_return(made, game("two_state_mmdp")) == 100.0
+
+
 @pytest.mark.xfail(reason="the paper's mixer cannot represent values in which a second A adds less than the first")
 def test_qmix_learns_the_two_state_game() -> None:
     assert mmdp_learned("qmix") == (True, False, 100.0)
@@ -389,7 +438,9 @@ RANDOM_PLAY = {
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(3))
-@pytest.mark.parametrize(("name", "team_return"), [("vdn", 7.0), ("qmix", 8.0), ("qtran", 8.0), ("qtran_alt", 8.0)])
+@pytest.mark.parametrize(
+    ("name", "team_return"), [("vdn", 7.0), ("qmix", 8.0), ("qtran", 8.0), ("qtran_alt", 8.0), ("qpd", 7.0)]
+)
 def test_training_on_random_play_solves_the_two_step_game_as_far_as_the_mixing_allows(
     name: str, team_return: float, seed: int
 ) -> None:
