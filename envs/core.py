@@ -82,7 +82,7 @@ class Environment:
     id: ClassVar[str]
     Params: ClassVar[type]
     presets: ClassVar[dict[str, Preset]] = {}
-    kernels: ClassVar[Kernels]
+    kernels: Kernels  # of the class, or set by `check` where the parameters choose among them
     agent_name: ClassVar[str] = "agent"
     noop: ClassVar[int] = 0  # the action that stands for an illegal one; legal in every situation
     masks_change: ClassVar[bool] = True  # False: the same actions are legal always, so masks are written by resets only

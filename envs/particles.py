@@ -1,10 +1,14 @@
-"""The physics of the particle worlds: round agents on an unbounded plane that drive, bump and slow down.
+"""The physics of the particle worlds: round bodies on an unbounded plane that drive, bump and slow down.
 
 Shared by the families that take their rules from the Multi-Agent Particle Environment (Mordatch and Abbeel, AAAI 2018;
-Lowe et al., NeurIPS 2017), with the numbers and the integrator of its maintained form, mpe2. The order of additions and
-multiplications is the source's too, so that a game can be played again without rounding it apart.
+Lowe et al., NeurIPS 2017), with the numbers of its maintained form, mpe2. The order of additions and multiplications is
+the source's too, so that a game can be played again without rounding it apart.
 
-Lengths are in units of half the side of the starting square, times in seconds; every agent has mass 1.
+A step is: every body's own force, the contacts, and then `shift` and `accelerate`, in the order that the source has:
+mpe2 shifts first, with the old velocities, the original code and VMAS accelerate first.
+
+Lengths are in units of half the side of the starting square, times in seconds; every body has mass 1. Arrays of bodies
+are [E, bodies, 2]; a group of bodies is named by its first and by the one after its last.
 """
 
 import math
@@ -20,18 +24,19 @@ MARGIN = 1e-3  # over which a contact sets in softly
 # agents, is below the smallest float32 and changes no position: no agent could see a difference.
 REACH = 0.11
 
-SAME_POINT = 1e-100  # agents closer than this share a point: the force between them has no direction
+SAME_POINT = 1e-100  # bodies closer than this share a point: the force between them has no direction
 
 
 @kernel
-def contact(dx, dy, touching):
+def contact(dx, dy, touching, reach):
     """The force (x, y) on the first of two bodies; the other gets its opposite.
 
-    dx, dy: first minus second position; touching: the distance at which they touch, the sum of their radii.
+    dx, dy: first minus second position; touching: the distance at which they touch, the sum of their radii; reach: the
+    gap between them from which on there is no force, REACH where contacts set in softly, 0 where only overlaps push.
     The force is STIFFNESS x penetration along the line between them, the penetration a softplus of width MARGIN.
     """
     squared = dx * dx + dy * dy
-    if squared > (touching + REACH) * (touching + REACH):
+    if squared > (touching + reach) * (touching + reach):
         return 0.0, 0.0
     distance = math.sqrt(squared)
     if distance < SAME_POINT:
@@ -46,18 +51,19 @@ def contact(dx, dy, touching):
 
 @kernel
 def drive(force, e, i, action, strength):
-    """Sets the force on agent i to what its action asks for: 0 nothing, 1 -x, 2 +x, 3 -y, 4 +y. force: [E, N, 2]."""
+    """Sets the force on body i to what its action asks for: 0 nothing, 1 -x, 2 +x, 3 -y, 4 +y."""
     force[e, i, 0] = strength * (action == 2) - strength * (action == 1)
     force[e, i, 1] = strength * (action == 4) - strength * (action == 3)
 
 
 @kernel
-def push_apart(position, force, e, touching):
-    """Adds the contact forces between all agents. position, force: [E, N, 2]; touching: the sum of two radii."""
-    n = position.shape[1]
-    for i in range(n):
-        for j in range(i + 1, n):
-            fx, fy = contact(position[e, i, 0] - position[e, j, 0], position[e, i, 1] - position[e, j, 1], touching)
+def push_apart(position, force, e, first, stop, touching, reach):
+    """Adds the contact forces among the bodies of a group, all of one size. touching: twice their radius."""
+    for i in range(first, stop):
+        for j in range(i + 1, stop):
+            fx, fy = contact(
+                position[e, i, 0] - position[e, j, 0], position[e, i, 1] - position[e, j, 1], touching, reach
+            )
             force[e, i, 0] += fx
             force[e, i, 1] += fy
             force[e, j, 0] -= fx
@@ -65,9 +71,16 @@ def push_apart(position, force, e, touching):
 
 
 @kernel
-def move(position, velocity, force, e):
-    """Moves all agents for one step: first positions, with the old velocities, then velocities. Arrays: [E, N, 2]."""
+def shift(position, velocity, e):
+    """Moves all bodies along their velocities for one step."""
     for i in range(position.shape[1]):
         for k in range(2):
             position[e, i, k] += velocity[e, i, k] * TIME_STEP
+
+
+@kernel
+def accelerate(velocity, force, e):
+    """Slows all bodies down and lets the forces act on them for one step."""
+    for i in range(velocity.shape[1]):
+        for k in range(2):
             velocity[e, i, k] = velocity[e, i, k] * (1.0 - DAMPING) + force[e, i, k] * TIME_STEP

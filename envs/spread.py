@@ -6,10 +6,14 @@ pays for bumping into others, so the agents must agree, without a word, on who g
 Rules
     Agents are discs of radius 0.15, landmarks points. An episode starts with all of them drawn uniformly from the
     square [-1, 1] x [-1, 1], the agents first, at rest. In a step of 0.1 s every agent pushes itself with a force of 5
-    in one of four directions, or not at all. Agents that overlap push each other apart, with a force of 100 times the
-    depth of the overlap, softly rising over 0.001; landmarks hinder nobody. Positions move with the old velocities;
-    then every velocity loses a quarter and gains force x 0.1 s (mass 1). There is no wall and no limit on speed.
-    Agents at the very same point do not push each other: the force has no direction.
+    (`push`) in one of four directions, or not at all. Agents that overlap push each other apart, with a force of 100
+    times the depth of the overlap, softly rising over 0.001; landmarks hinder nobody. Positions move with the old
+    velocities; then every velocity loses a quarter and gains force x 0.1 s (mass 1). There is no wall and no limit on
+    speed. Agents at the very same point do not push each other: the force has no direction.
+
+    Sources differ, and so do presets: with `integrator="velocity_first"` velocities change first and positions move
+    with the new ones; with `soft_contact=False` agents that do not overlap exert no force at all, where otherwise they
+    do within some thousandths.
 
 Actions
 
@@ -17,10 +21,10 @@ Actions
     number name    force (x, y)
     ====== ======= ==================
     0      `noop`  (0, 0)
-    1      `left`  (-5, 0)
-    2      `right` (+5, 0)
-    3      `down`  (0, -5)
-    4      `up`    (0, +5)
+    1      `left`  (-push, 0)
+    2      `right` (+push, 0)
+    3      `down`  (0, -push)
+    4      `up`    (0, +push)
     ====== ======= ==================
 
     Every action is always legal.
@@ -32,17 +36,20 @@ Observation of agent i (units: lengths as the starting square has them, half its
     ==================== ======== =================================================================== ========
     `velocity`           2        the agent's own, per second                                         V
     `position`           2        the agent's own                                                     P
-    `landmarks`          2N       each landmark's position minus the agent's, x and y                 min(1 + P, sight)
-    `others`             2(N - 1) each other agent's position minus the agent's, in order             min(2P, sight)
-    `communication`      2(N - 1) zeros: kept from the source, whose agents are silent in this task   0
-    `landmarks_visible`  N        with a finite `sight` only: 1 where that landmark can be seen       0 to 1
-    `others_visible`     N - 1    with a finite `sight` only: 1 where that agent can be seen          0 to 1
+    `landmarks`          2L       each landmark's position minus the agent's, x and y                 min(1 + P, sight)
+    `others`             2K       each other agent's position minus the agent's, in order             min(2P, sight)
+    `communication`      2K       zeros: kept from the source, whose agents are silent in this task   0
+    `landmarks_visible`  L        with a finite `sight` only: 1 where that landmark can be seen       0 to 1
+    `others_visible`     K        with a finite `sight` only: 1 where that agent can be seen          0 to 1
     ==================== ======== =================================================================== ========
 
-    What lies farther away than `sight`, centre to centre, is hidden: its two features and its flag are 0. The bounds V
-    and P follow from the number of agents and the horizon, see `velocity_bound` and `position_bound`.
+    L is N and K is N - 1. With `num_landmark_neighbors` or `num_agent_neighbors` above 0, L or K is that number: the
+    nearest ones are seen, the nearest first, of two at one distance the one of lower number, and what there is too few
+    of is zeros. What lies farther away than `sight`, centre to centre, is hidden: its two features and its flag are 0.
+    With `layout="vmas"`, position comes before velocity and there is no communication. The bounds V and P follow from
+    the number of agents, the push, the integrator and the horizon, see `velocity_bound` and `position_bound`.
 
-State (the same whatever the sight)
+State (the same whatever the agents see)
 
     ==================== ======== =================================================================== ========
     field                features meaning                                                             bound
@@ -53,34 +60,75 @@ State (the same whatever the sight)
     ==================== ======== =================================================================== ========
 
 Reward
-    Agent i earns (1 - `local_ratio`) x G - `local_ratio` x C_i in each step, where G is minus the sum over landmarks
-    of the distance to the nearest agent, and C_i the number of other agents closer than 0.3 to agent i, both at the
-    positions after the step. The team's reward is the sum over agents (`reward_mode="team_sum"`) or the mean
-    ("team_mean"); with "per_agent" every agent gets its own, and the team's return is their sum.
+    G is minus the sum over landmarks of the distance to the nearest agent, and C_i the number of other agents closer
+    than 0.3 to agent i, both at the positions after the step; with `count_self`, C_i is one more, since the original
+    code has every agent collide with itself. Agent i earns in each step
+
+    - `reward_form="weighted"`: (1 - `local_ratio`) x G - `local_ratio` x C_i;
+    - `reward_form="plain"`: G - C_i.
+
+    The team's reward is the sum over agents (`reward_mode="team_sum"`) or the mean ("team_mean"); with "per_agent"
+    every agent gets its own, and the team's return is their sum.
 
 End
-    The time limit, 25 steps, truncates. Nothing terminates an episode.
+    The time limit, 25 steps, truncates. With `terminate_on_success` an episode also ends, as terminated, when every
+    landmark has an agent closer than 0.1; otherwise nothing terminates it.
 
 Presets
-    `mpe2`: the defaults. `sight_0.5`, `sight_1.0`, `sight_1.5`: agents that see no farther than this; new here,
-    without a source in the literature.
+    ============ ============== ======== =========== ======= =====================================================
+    preset       integrator     reward   count_self  steps   besides
+    ============ ============== ======== =========== ======= =====================================================
+    `mpe2`       position first weighted no          25      the defaults
+    `openai`     velocity first plain    yes         25      Lowe et al.'s code, whose trainer stops after 25 steps
+    `epymarl`    velocity first plain    yes         25      the same, as Papoudakis et al. 2021 use it
+    `jaxmarl26`  position first weighted no          26      JaxMARL counts one step more than it means to
+    `vmas`       velocity first plain    no          100     `push` 1, hard contacts, observations laid out as VMAS's
+    `knn_1`, ... as `mpe2`                                   so many landmarks and other agents are seen, the nearest
+    `sight_0.5`, as `mpe2`                                   agents that see no farther than this; new here, without a
+    ...                                                      source in the literature
+    ============ ============== ======== =========== ======= =====================================================
 
-Known returns of the team, means over 4,000 episodes of `mpe2`
-    Random actions -79.2, no action at all -72.7 (standard errors 0.4); going straight for the cheapest assignment of
-    landmarks -24.6 (0.2), which the best learners published reach as well.
+    The code of OpenAI gives to every agent the sum of all agents' rewards; under `team_sum` so do we, and the team's
+    return counts it once. The tables of Papoudakis et al. hold the same number, S_O. On one trajectory of N agents
+    and T steps it is tied to the return of `mpe2`, S_M, by S_M = (S_O + N T) / 2: for 3 agents and 25 steps, (S_O +
+    75) / 2. VMAS gives to every agent the sum over agents as well.
 
-Source
+Known returns of the team, means over 4,000 episodes (standard errors at most 0.8, of `vmas` 3.1)
+
+    ============ ======= ========== ============
+    preset       random  no action  `assignment`
+    ============ ======= ========== ============
+    `mpe2`       -79.8   -72.6      -24.6
+    `openai`     -232.1  -217.9     -117.3
+    `epymarl`    -232.1  -217.9     -117.3
+    `jaxmarl26`  -83.0   -75.5      -24.9
+    `vmas`       -584.6  -571.4     -136.4
+    `knn_1`      -79.8   -72.6      -43.5
+    `knn_2`      -79.8   -72.6      -32.9
+    `sight_0.5`  -79.8   -72.6      -62.9
+    `sight_1.0`  -79.8   -72.6      -40.8
+    `sight_1.5`  -79.8   -72.6      -29.5
+    ============ ======= ========== ============
+
+    The scripted team `assignment` goes straight for the landmarks in the cheapest assignment of those that an agent
+    sees. Where agents see everything, the best learners published reach about as much.
+
+Sources
     simple_spread_v3 of mpe2 1.1.1 (Farama Foundation), formerly in PettingZoo, after Lowe et al., "Multi-agent
-    actor-critic for mixed cooperative-competitive environments", NeurIPS 2017. From the same start and actions,
-    positions, rewards and observations are the source's.
+    actor-critic for mixed cooperative-competitive environments", NeurIPS 2017, whose code is OpenAI's
+    multiagent-particle-envs; Papoudakis et al., "Benchmarking multi-agent deep reinforcement learning algorithms in
+    cooperative tasks", NeurIPS 2021 (EPyMARL); Rutherford et al., "JaxMARL", NeurIPS 2024; Bettini et al., "VMAS",
+    DARS 2022, with the horizon of BenchMARL. From the same start and actions, positions, rewards and observations of
+    `mpe2` and `knn_*` are the source's; the other presets follow their sources' code as it reads.
 
-Differences from the source
+Differences from the sources
     The state is not the concatenation of all observations, which grows with the square of the number of agents, but
     positions and velocities: 6N features instead of N(6N). It holds the same knowledge. Observations have finite
     bounds. Agents at the very same point get no contact force, where the source divides by zero. Starts come from
     this package's random streams, so seeds name other games than the source's. The reward is the team's by default.
-    Continuous actions, the curriculum, the end on success and the view of the k nearest are not offered; `sight` is
-    new.
+    Success in the last step terminates, where mpe2 truncates. The curriculum is not offered; `sight` is new.
+    In OpenAI's code the one-hot action 1 pushes to the right, 2 to the left, 3 up and 4 down; ours are mpe2's. VMAS has
+    nine actions, of which four push along both axes.
 
 Versions
     v1: first release.
@@ -91,20 +139,34 @@ from typing import Annotated, Literal, NamedTuple
 
 import numpy as np
 
+from coopgym.envs.assignment import cheapest_assignment
 from coopgym.envs.compiling import kernel
-from coopgym.envs.core import Environment, Field, Kernels, Preset, Scene
+from coopgym.envs.core import Environment, Field, Kernels, Preset, Scene, slices
 from coopgym.envs.parameters import Parameter
-from coopgym.envs.particles import DAMPING, MARGIN, STIFFNESS, TIME_STEP, drive, move, push_apart
+from coopgym.envs.particles import (
+    DAMPING,
+    MARGIN,
+    REACH,
+    STIFFNESS,
+    TIME_STEP,
+    accelerate,
+    drive,
+    push_apart,
+    shift,
+)
 from coopgym.envs.rendering import FAINT, GREEN, GREY, INK, LINE, PAPER, STRIP, VERMILLION, Canvas, agent_colour
 from coopgym.envs.rng import uniform
 
 AGENT_RADIUS = 0.15
 LANDMARK_RADIUS = 0.05  # for drawing only
 COLLISION = AGENT_RADIUS + AGENT_RADIUS  # agents closer than this overlap
-FORCE = 5.0  # of an agent's own push
-COVERED = 0.1  # a landmark with an agent this near counts as covered in pictures and text; no rule asks for it
+FORCE = 5.0  # of an agent's own push, unless a preset says otherwise
+COVERED = 0.1  # a landmark with an agent nearer than this is covered
 
 TEAM_SUM, TEAM_MEAN, PER_AGENT = range(3)
+POSITION_FIRST, VELOCITY_FIRST = range(2)
+WEIGHTED, PLAIN = range(2)
+MPE, VMAS = range(2)
 
 
 class Params(NamedTuple):
@@ -117,6 +179,19 @@ class Params(NamedTuple):
     reward_mode: Annotated[
         Literal["team_sum", "team_mean", "per_agent"], Parameter("sum or mean over the team, or each agent its own")
     ] = "team_sum"
+    reward_form: Annotated[
+        Literal["weighted", "plain"], Parameter("distances and collisions by local_ratio, or each in full")
+    ] = "weighted"
+    count_self: Annotated[bool, Parameter("whether every agent always collides with itself too")] = False
+    integrator: Annotated[
+        Literal["position_first", "velocity_first"], Parameter("whether positions move with old or new velocities")
+    ] = "position_first"
+    push: Annotated[float, Parameter("force of an agent's own push", "", 0, 100)] = FORCE
+    soft_contact: Annotated[bool, Parameter("whether agents push each other from a hair's breadth apart on")] = True
+    num_landmark_neighbors: Annotated[int, Parameter("landmarks seen, the nearest; 0 sees all", "", 0, 1000)] = 0
+    num_agent_neighbors: Annotated[int, Parameter("other agents seen, the nearest; 0 sees all", "", 0, 1000)] = 0
+    layout: Annotated[Literal["mpe", "vmas"], Parameter("order of an observation")] = "mpe"
+    terminate_on_success: Annotated[bool, Parameter("whether covering all landmarks ends an episode")] = False
 
 
 class State(NamedTuple):
@@ -144,31 +219,47 @@ def reset(p, s, e):
 @kernel
 def step(p, s, e, action):
     for i in range(p.n_agents):
-        drive(s.force, e, i, action[i], FORCE)
-    push_apart(s.position, s.force, e, COLLISION)
-    move(s.position, s.velocity, s.force, e)
-    return _reward(p, s, e), False
+        drive(s.force, e, i, action[i], p.push)
+    return _settle(p, s, e)
+
+
+@kernel
+def _settle(p, s, e):
+    """What follows once all agents push themselves: contacts, motion, reward."""
+    push_apart(s.position, s.force, e, 0, p.n_agents, COLLISION, REACH if p.soft_contact else 0.0)
+    if p.integrator == POSITION_FIRST:
+        shift(s.position, s.velocity, e)
+        accelerate(s.velocity, s.force, e)
+    else:
+        accelerate(s.velocity, s.force, e)
+        shift(s.position, s.velocity, e)
+    return _reward(p, s, e)
 
 
 @kernel
 def _reward(p, s, e):
-    """Writes the agents' rewards and returns the team's."""
+    """Writes the agents' rewards; returns the team's, and whether success ends the episode."""
     _count_collisions(p, s, e)
-    coverage = 0.0
+    coverage, covered = 0.0, True
     for place in range(p.n_agents):
-        coverage -= _distance_to_nearest(p, s, e, place)
+        distance = _distance_to_nearest(p, s, e, place)
+        coverage -= distance
+        covered = covered and distance < COVERED
+    for_all, for_own = 1.0 - p.local_ratio, p.local_ratio
+    if p.reward_form == PLAIN:
+        for_all, for_own = 1.0, 1.0
     total = 0.0
     for i in range(p.n_agents):
-        s.agent_reward[e, i] = coverage * (1.0 - p.local_ratio) - s.agent_reward[e, i] * p.local_ratio
+        s.agent_reward[e, i] = coverage * for_all - s.agent_reward[e, i] * for_own
         total += s.agent_reward[e, i]
-    return total / p.n_agents if p.reward_mode == TEAM_MEAN else total
+    return total / p.n_agents if p.reward_mode == TEAM_MEAN else total, covered and p.terminate_on_success
 
 
 @kernel
 def _count_collisions(p, s, e):
-    """Writes into agent_reward how many others each agent overlaps."""
+    """Writes into agent_reward how many each agent overlaps."""
     for i in range(p.n_agents):
-        s.agent_reward[e, i] = 0.0
+        s.agent_reward[e, i] = 1.0 if p.count_self else 0.0
     for i in range(p.n_agents):
         for j in range(i + 1, p.n_agents):
             dx = s.position[e, i, 0] - s.position[e, j, 0]
@@ -216,6 +307,42 @@ def observe(p, s, e, obs):
 
 
 @kernel
+def observe_otherwise(p, s, e, obs):
+    """The same where only the nearest are seen, or in the order of VMAS: apart, since it would slow the other down."""
+    n_landmarks = p.num_landmark_neighbors if p.num_landmark_neighbors > 0 else p.n_agents
+    n_others = p.num_agent_neighbors if p.num_agent_neighbors > 0 else p.n_agents - 1
+    position = 0 if p.layout == VMAS else 2  # the first feature of each field
+    others = 4 + 2 * n_landmarks
+    communication = others + 2 * n_others
+    landmarks_visible = communication if p.layout == VMAS else communication + 2 * n_others
+    others_visible = landmarks_visible + n_landmarks
+    for i in range(p.n_agents):
+        x = s.position[e, i, 0]
+        y = s.position[e, i, 1]
+        obs[i, 2 - position] = s.velocity[e, i, 0]
+        obs[i, 3 - position] = s.velocity[e, i, 1]
+        obs[i, position] = x
+        obs[i, position + 1] = y
+        for k in range(communication, landmarks_visible):
+            obs[i, k] = 0.0
+        if p.num_landmark_neighbors > 0:
+            _see_nearest(p, s.landmark, e, -1, x, y, obs, i, 4, landmarks_visible, n_landmarks)
+        else:
+            for place in range(n_landmarks):
+                dx = s.landmark[e, place, 0] - x
+                dy = s.landmark[e, place, 1] - y
+                _see(p, obs, i, 4 + 2 * place, landmarks_visible + place, dx, dy)
+        if p.num_agent_neighbors > 0:
+            _see_nearest(p, s.position, e, i, x, y, obs, i, others, others_visible, n_others)
+        else:
+            for k in range(n_others):
+                j = k + (k >= i)
+                dx = s.position[e, j, 0] - x
+                dy = s.position[e, j, 1] - y
+                _see(p, obs, i, others + 2 * k, others_visible + k, dx, dy)
+
+
+@kernel
 def _see(p, obs, i, feature, flag, dx, dy):
     """Writes where something lies, as agent i sees it, and, with a finite sight, whether it sees it."""
     visible = dx * dx + dy * dy <= p.sight * p.sight
@@ -223,6 +350,34 @@ def _see(p, obs, i, feature, flag, dx, dy):
     obs[i, feature + 1] = dy if visible else 0.0
     if p.sight < math.inf:
         obs[i, flag] = visible
+
+
+@kernel
+def _see_nearest(p, places, e, itself, x, y, obs, i, feature, flag, most):
+    """Writes where the nearest of the places lie, as agent i at (x, y) sees them, the nearest first.
+
+    places: [E, places, 2]; itself: the place that does not count, or -1; most: how many there is room for.
+    """
+    last, last_distance = -1, -1.0  # those come next that are farther, or as far and of a higher number
+    for slot in range(most):
+        nearest, least = -1, math.inf
+        for j in range(places.shape[1]):
+            dx = places[e, j, 0] - x
+            dy = places[e, j, 1] - y
+            distance = dx * dx + dy * dy
+            ahead = distance > last_distance or (distance == last_distance and j > last)
+            if j != itself and ahead and distance < least:
+                nearest, least = j, distance
+        if nearest >= 0:
+            last, last_distance = nearest, least
+            dx = places[e, nearest, 0] - x
+            dy = places[e, nearest, 1] - y
+            _see(p, obs, i, feature + 2 * slot, flag + slot, dx, dy)
+        else:
+            obs[i, feature + 2 * slot] = 0.0
+            obs[i, feature + 2 * slot + 1] = 0.0
+            if p.sight < math.inf:
+                obs[i, flag + slot] = 0.0
 
 
 @kernel
@@ -243,62 +398,186 @@ def available(p, s, e, mask):
 
 
 # Bounds. Along one axis, another agent pushes with at most the contact force at full overlap, STIFFNESS x (COLLISION +
-# MARGIN ln 2), so the force on an agent is at most F = FORCE + (N - 1) x that. With r = 1 - DAMPING, a velocity after t
-# steps from rest is at most F x TIME_STEP x (1 + r + ... + r^(t - 1)). A position starts within 1 and adds
-# TIME_STEP x velocity of each step but the last. A millionth on top is for rounding.
+# MARGIN ln 2), so the force on an agent is at most F = push + (N - 1) x that. With r = 1 - DAMPING, a velocity after t
+# steps from rest is at most F x TIME_STEP x (1 + r + ... + r^(t - 1)). A position starts within 1 and adds TIME_STEP x
+# velocity of each step, but for the last where positions move first. A millionth on top is for rounding.
 ROUNDING = 1 + 1e-6
 
 
-def _steady_velocity(n_agents: int) -> float:
+def _steady_velocity(n_agents: int, push: float) -> float:
     """What the velocity of an agent cannot reach, however long the greatest force pushes it."""
-    force = FORCE + (n_agents - 1) * STIFFNESS * (COLLISION + MARGIN * math.log(2))
+    force = push + (n_agents - 1) * STIFFNESS * (COLLISION + MARGIN * math.log(2))
     return force * TIME_STEP / DAMPING * ROUNDING
 
 
-def velocity_bound(n_agents: int, horizon: int) -> float:
+def velocity_bound(n_agents: int, horizon: int, push: float = FORCE) -> float:
     """No component of any agent's velocity exceeds this within the horizon, per second."""
-    return _steady_velocity(n_agents) * (1 - (1 - DAMPING) ** horizon)
+    return _steady_velocity(n_agents, push) * (1 - (1 - DAMPING) ** horizon)
 
 
-def position_bound(n_agents: int, horizon: int) -> float:
+def position_bound(n_agents: int, horizon: int, push: float = FORCE, velocity_first: bool = False) -> float:
     """No component of any agent's position exceeds this within the horizon."""
     steady_steps = horizon - (1 - (1 - DAMPING) ** horizon) / DAMPING  # the sum over t < horizon of 1 - r^t
-    return ROUNDING + _steady_velocity(n_agents) * TIME_STEP * steady_steps
+    if velocity_first:
+        steady_steps += 1 - (1 - DAMPING) ** horizon
+    return ROUNDING + _steady_velocity(n_agents, push) * TIME_STEP * steady_steps
 
 
-SIGHT_SOURCE = "new here, without a source in the literature"
+OPENAI = {"reward_form": "plain", "count_self": True, "integrator": "velocity_first"}
+VMAS_PARAMS = {
+    "reward_form": "plain",
+    "integrator": "velocity_first",
+    "push": 1.0,
+    "soft_contact": False,
+    "layout": "vmas",
+    "horizon": 100,
+}
+MPE2 = "mpe2 1.1.1, simple_spread_v3 (Farama Foundation)"
 
 PRESETS = {
-    "mpe2": Preset({}, "mpe2 1.1.1, simple_spread_v3 (Farama Foundation), after Lowe et al., NeurIPS 2017"),
-    **{f"sight_{sight}": Preset({"sight": sight}, SIGHT_SOURCE) for sight in (0.5, 1.0, 1.5)},
+    "mpe2": Preset({}, f"{MPE2}, after Lowe et al., NeurIPS 2017"),
+    "openai": Preset(OPENAI, "multiagent-particle-envs, simple_spread (OpenAI), Lowe et al., NeurIPS 2017"),
+    "epymarl": Preset(OPENAI, "EPyMARL, mpe:SimpleSpread-v0, Papoudakis et al., NeurIPS Datasets and Benchmarks 2021"),
+    "jaxmarl26": Preset({"horizon": 26}, "JaxMARL, MPE_simple_spread_v3, Rutherford et al., NeurIPS 2024"),
+    "vmas": Preset(VMAS_PARAMS, "VMAS, mpe/simple_spread, Bettini et al., DARS 2022; horizon of BenchMARL"),
+    **{
+        f"knn_{k}": Preset({"num_landmark_neighbors": k, "num_agent_neighbors": k}, f"{MPE2}, num_*_neighbors={k}")
+        for k in (1, 2)
+    },
+    **{
+        f"sight_{sight}": Preset({"sight": sight}, "new here, without a source in the literature")
+        for sight in (0.5, 1.0, 1.5)
+    },
 }
+
+
+class Assignment:
+    """Every agent goes straight for its landmark in the cheapest assignment of the agents and landmarks that it sees.
+
+    Agents that see everything solve the same problem and agree. One that gets no landmark, or sees none, brakes.
+    """
+
+    def __init__(self, env: "Spread") -> None:
+        p = env.params
+        self.places = {part.name: place for part, place in slices(env.observation_layout)}
+        self.n_agents, self.n_landmarks = env.n_agents, min(p.num_landmark_neighbors or p.n_agents, p.n_agents)
+        self.n_others = min(p.num_agent_neighbors or p.n_agents, p.n_agents - 1)
+        self.sees_all = not (p.num_landmark_neighbors or p.num_agent_neighbors) and p.sight == math.inf
+        self.coasting = TIME_STEP / DAMPING * (1 if p.integrator == "position_first" else 1 - DAMPING)  # seconds
+        self.short = 0.25 * p.push * TIME_STEP**2 / DAMPING  # ways not worth a push, which carries four times as far
+
+    def reset(self, num_envs: int) -> None:
+        pass
+
+    def act(self, obs: np.ndarray, action_mask: np.ndarray) -> np.ndarray:
+        """Pushes along the longer axis of what is left of the way, less what the agent will coast; [E, N]."""
+        left = self.ways(obs) - self.coasting * self._field(obs, "velocity", 1)[:, :, 0]
+        return pushes(left, self.short)
+
+    def ways(self, obs: np.ndarray) -> np.ndarray:
+        """From each agent to its landmark: [E, N, 2], 0 where it has none. obs: [E, N, O]."""
+        landmarks = self._field(obs, "landmarks", self.n_landmarks)
+        others = self._field(obs, "others", self.n_others)
+        seen = self._seen(obs, "landmarks_visible", self.n_landmarks), self._seen(obs, "others_visible", self.n_others)
+        return _ways(landmarks, others, *seen, self.sees_all)
+
+    def _field(self, obs: np.ndarray, name: str, entities: int) -> np.ndarray:
+        """The first so many positions of a field, [E, N, entities, 2]."""
+        if entities == 0:
+            return np.zeros((*obs.shape[:2], 0, 2))
+        values = obs[:, :, self.places[name]].reshape(*obs.shape[:2], -1, 2)
+        return values[:, :, :entities].astype(np.float64)
+
+    def _seen(self, obs: np.ndarray, name: str, entities: int) -> np.ndarray:
+        """Which of them can be seen, [E, N, entities] bool."""
+        if entities == 0 or name not in self.places:
+            return np.ones((*obs.shape[:2], entities), np.bool_)
+        return obs[:, :, self.places[name]][:, :, :entities] > 0
+
+
+def pushes(way: np.ndarray, short: float) -> np.ndarray:
+    """The actions that push along the longer axis of each way, or no action where it is short. way: [..., 2]."""
+    x, y = way[..., 0], way[..., 1]
+    along_x, along_y = np.where(x > 0, 2, 1), np.where(y > 0, 4, 3)
+    actions = np.where(np.abs(y) > np.abs(x), along_y, along_x)
+    return np.where(np.abs(way).max(axis=-1) < short, 0, actions)
+
+
+@kernel
+def _ways(landmarks, others, landmark_seen, other_seen, sees_all):
+    """From each agent to its landmark, [E, N, 2], 0 where it has none.
+
+    landmarks: [E, N, L, 2] and others: [E, N, K, 2], positions minus the agent's; *_seen: [E, N, L] and [E, N, K];
+    sees_all: whether one problem holds for all agents.
+    """
+    n_envs, n_agents, n_landmarks, _ = landmarks.shape
+    n_others = others.shape[2]
+    ways = np.zeros((n_envs, n_agents, 2))
+    cost = np.zeros((n_agents, n_landmarks))
+    for e in range(n_envs):
+        if sees_all:
+            for i in range(n_agents):
+                for place in range(n_landmarks):
+                    cost[i, place] = math.hypot(landmarks[e, i, place, 0], landmarks[e, i, place, 1])
+            chosen = cheapest_assignment(cost)
+            for i in range(n_agents):
+                ways[e, i] = landmarks[e, i, chosen[i]]
+            continue
+        for i in range(n_agents):
+            cost_of_seen = np.zeros((1 + n_others, n_landmarks))
+            rows, columns = 1, 0  # agent i itself is row 0
+            column_of = np.zeros(n_landmarks, np.int64)
+            for place in range(n_landmarks):
+                if landmark_seen[e, i, place]:
+                    column_of[columns] = place
+                    cost_of_seen[0, columns] = math.hypot(landmarks[e, i, place, 0], landmarks[e, i, place, 1])
+                    columns += 1
+            for j in range(n_others):
+                if other_seen[e, i, j]:
+                    for column in range(columns):
+                        dx = landmarks[e, i, column_of[column], 0] - others[e, i, j, 0]
+                        dy = landmarks[e, i, column_of[column], 1] - others[e, i, j, 1]
+                        cost_of_seen[rows, column] = math.hypot(dx, dy)
+                    rows += 1
+            chosen = cheapest_assignment(cost_of_seen[:rows, :columns].copy())
+            if chosen[0] >= 0:
+                ways[e, i] = landmarks[e, i, column_of[chosen[0]]]
+    return ways
 
 
 class Spread(Environment):
     id = "spread_v1"
     Params = Params
     presets = PRESETS
-    kernels = Kernels(reset, step, observe, summarise, available)
     real_time = True
     masks_change = False
+    scripted = {"assignment": Assignment}
 
     def check(self) -> None:
         p = self.params
         n = self.n_agents = p.n_agents
         self.action_names = ("noop", "left", "right", "down", "up")
-        v, x = velocity_bound(n, p.horizon), position_bound(n, p.horizon)
+        plain_view = p.layout == "mpe" and not p.num_landmark_neighbors and not p.num_agent_neighbors
+        self.kernels = Kernels(reset, step, observe if plain_view else observe_otherwise, summarise, available)
+        v = velocity_bound(n, p.horizon, p.push)
+        x = position_bound(n, p.horizon, p.push, p.integrator == "velocity_first")
         landmark, other = min(1 + x, p.sight), min(2 * x, p.sight)
+        n_landmarks, n_others = p.num_landmark_neighbors or n, p.num_agent_neighbors or n - 1
+        nearest = "the nearest landmarks'" if p.num_landmark_neighbors else "each landmark's"
+        nearest_others = "the nearest agents'" if p.num_agent_neighbors else "each other agent's"
         layout = [
             Field("velocity", 2, -v, v, "the agent's own velocity, lengths per second"),
             Field("position", 2, -x, x, "the agent's own position, lengths"),
-            Field("landmarks", 2 * n, -landmark, landmark, "each landmark's position minus the agent's, lengths"),
-            Field("others", 2 * (n - 1), -other, other, "each other agent's position minus the agent's, lengths"),
-            Field("communication", 2 * (n - 1), 0.0, 0.0, "zeros: the agents are silent"),
+            Field("landmarks", 2 * n_landmarks, -landmark, landmark, f"{nearest} position minus the agent's, lengths"),
+            Field("others", 2 * n_others, -other, other, f"{nearest_others} position minus the agent's, lengths"),
+            Field("communication", 2 * n_others, 0.0, 0.0, "zeros: the agents are silent"),
         ]
+        if p.layout == "vmas":
+            layout = [layout[1], layout[0], *layout[2:4]]
         if p.sight < math.inf:
             layout += [
-                Field("landmarks_visible", n, 0.0, 1.0, "1 where the landmark is within sight"),
-                Field("others_visible", n - 1, 0.0, 1.0, "1 where the agent is within sight"),
+                Field("landmarks_visible", n_landmarks, 0.0, 1.0, "1 where the landmark is within sight"),
+                Field("others_visible", n_others, 0.0, 1.0, "1 where the agent is within sight"),
             ]
         self.observation_layout = tuple(part for part in layout if part.size)
         self.state_layout = (
@@ -329,10 +608,8 @@ class Spread(Environment):
         canvas.view(-half, half, half, -half, below=40)
         canvas.crop(-half, half, half, -half)
         canvas.rectangle(-1, 1, 1, -1, STRIP)  # where everything starts
-        if scene.show_sight and self.params.sight < math.inf:
-            for i, (x, y) in enumerate(agents):
-                canvas.circle(x, y, self.params.sight, agent_colour(i), 0.12)
-                canvas.ring(x, y, self.params.sight, agent_colour(i), 1.5)
+        if scene.show_sight:
+            self._draw_sight(canvas, agents, landmarks)
         canvas.trail(scene.trail, AGENT_RADIUS / 2)
         for place, ((x, y), (to_x, to_y)) in enumerate(zip(landmarks, nearest, strict=True)):
             canvas.line(x, y, to_x, to_y, GREY, 1.5)
@@ -358,6 +635,21 @@ class Spread(Environment):
 
     def places(self, scene: Scene) -> np.ndarray:
         return np.array(scene.arrays.position[scene.e])
+
+    def _draw_sight(self, canvas: Canvas, agents: np.ndarray, landmarks: np.ndarray) -> None:
+        """How far agents see, and lines to the nearest ones where they see no others."""
+        p = self.params
+        for i, here in enumerate(agents):
+            x, y = here
+            if p.sight < math.inf:
+                canvas.circle(x, y, p.sight, agent_colour(i), 0.12)
+                canvas.ring(x, y, p.sight, agent_colour(i), 1.5)
+            for places, most in (
+                (landmarks, p.num_landmark_neighbors),
+                (np.delete(agents, i, axis=0), p.num_agent_neighbors),
+            ):
+                for k in np.linalg.norm(places - here, axis=1).argsort(kind="stable")[:most]:
+                    canvas.line(x, y, places[k, 0], places[k, 1], agent_colour(i), 5, 0.45)
 
     def keys(self) -> dict[str, int]:
         return {"space": 0, "left": 1, "right": 2, "down": 3, "up": 4}

@@ -217,35 +217,45 @@ class Spread:
         return np.sqrt(((a[:, None] - b) ** 2).sum(axis=2))
 
     def step(self, actions: Any) -> tuple[float, bool]:
-        force = 5.0 * np.array([(0, 0), (-1, 0), (1, 0), (0, -1), (0, 1)])[np.asarray(actions)]
+        force = self.p.push * np.array([(0, 0), (-1, 0), (1, 0), (0, -1), (0, 1)])[np.asarray(actions)]
         apart = self.distance(self.position, self.position)
         for i, j in itertools.combinations(range(self.p.n_agents), 2):
-            if apart[i, j] > 0:
+            if apart[i, j] > 0 and (self.p.soft_contact or apart[i, j] <= 0.3):
                 depth = 1e-3 * np.logaddexp(0, (0.3 - apart[i, j]) / 1e-3)
                 push = 100 * (self.position[i] - self.position[j]) / apart[i, j] * depth
                 force[i] += push
                 force[j] -= push
-        self.position = self.position + 0.1 * self.velocity
-        self.velocity = 0.75 * self.velocity + 0.1 * force
-        together = -sum(self.distance(self.landmark, self.position).min(axis=1))
-        collisions = (self.distance(self.position, self.position) < 0.3).sum(axis=1) - 1
-        self.rewards = (1 - self.p.local_ratio) * together - self.p.local_ratio * collisions
+        before, self.velocity = self.velocity, 0.75 * self.velocity + 0.1 * force
+        self.position = self.position + 0.1 * (before if self.p.integrator == "position_first" else self.velocity)
+        to_nearest = self.distance(self.landmark, self.position).min(axis=1)
+        collisions = (self.distance(self.position, self.position) < 0.3).sum(axis=1) - (not self.p.count_self)
+        weights = (1.0, 1.0) if self.p.reward_form == "plain" else (1 - self.p.local_ratio, self.p.local_ratio)
+        self.rewards = -weights[0] * sum(to_nearest) - weights[1] * collisions
         mean = self.p.reward_mode == "team_mean"
-        return float(self.rewards.mean() if mean else self.rewards.sum()), False
+        success = self.p.terminate_on_success and max(to_nearest) < 0.1
+        return float(self.rewards.mean() if mean else self.rewards.sum()), bool(success)
+
+    def _seen(self, relative: np.ndarray, nearest: int) -> tuple[np.ndarray, np.ndarray]:
+        """Positions relative to the one that looks, as far as it sees them, and whether it does."""
+        squared = (relative**2).sum(axis=1)
+        order = squared.argsort(kind="stable")[:nearest] if nearest else np.arange(len(relative))
+        slots, visible = np.zeros((nearest or len(relative), 2)), np.zeros(nearest or len(relative))
+        for slot, j in enumerate(order):
+            visible[slot] = squared[j] <= self.p.sight**2
+            slots[slot] = relative[j] * visible[slot]
+        return slots, visible
 
     def obs(self) -> np.ndarray:
         rows = []
         for i, here in enumerate(self.position):
-            landmarks, others = self.landmark - here, np.delete(self.position, i, axis=0) - here
-            seen = [(relative**2).sum(axis=1) <= self.p.sight**2 for relative in (landmarks, others)]
-            row = [
-                self.velocity[i],
-                here,
-                landmarks * seen[0][:, None],
-                others * seen[1][:, None],
-                np.zeros_like(others),
-            ]
-            rows.append(np.concatenate([part.ravel() for part in (row if self.p.sight == np.inf else row + seen)]))
+            landmarks, seen = self._seen(self.landmark - here, self.p.num_landmark_neighbors)
+            others, met = self._seen(np.delete(self.position, i, axis=0) - here, self.p.num_agent_neighbors)
+            row = [self.velocity[i], here, landmarks, others, np.zeros_like(others)]
+            if self.p.layout == "vmas":
+                row = [here, self.velocity[i], landmarks, others]
+            rows.append(
+                np.concatenate([part.ravel() for part in (row if self.p.sight == np.inf else [*row, seen, met])])
+            )
         return np.array(rows, np.float32)
 
     def state(self) -> np.ndarray:
