@@ -139,6 +139,7 @@ from typing import Annotated, Literal, NamedTuple
 
 import numpy as np
 
+from coopgym.envs import plane
 from coopgym.envs.assignment import cheapest_assignment
 from coopgym.envs.compiling import kernel
 from coopgym.envs.core import Environment, Field, Kernels, Preset, Scene, slices
@@ -154,7 +155,7 @@ from coopgym.envs.particles import (
     push_apart,
     shift,
 )
-from coopgym.envs.rendering import FAINT, GREEN, GREY, INK, LINE, PAPER, STRIP, VERMILLION, Canvas, agent_colour
+from coopgym.envs.rendering import FAINT, GREEN, GREY, INK, PAPER, VERMILLION, Canvas, agent_colour
 from coopgym.envs.rng import uniform
 
 AGENT_RADIUS = 0.15
@@ -472,7 +473,7 @@ class Assignment:
     def act(self, obs: np.ndarray, action_mask: np.ndarray) -> np.ndarray:
         """Pushes along the longer axis of what is left of the way, less what the agent will coast; [E, N]."""
         left = self.ways(obs) - self.coasting * self._field(obs, "velocity", 1)[:, :, 0]
-        return pushes(left, self.short)
+        return plane.pushes(left, self.short)
 
     def ways(self, obs: np.ndarray) -> np.ndarray:
         """From each agent to its landmark: [E, N, 2], 0 where it has none. obs: [E, N, O]."""
@@ -493,14 +494,6 @@ class Assignment:
         if entities == 0 or name not in self.places:
             return np.ones((*obs.shape[:2], entities), np.bool_)
         return obs[:, :, self.places[name]][:, :, :entities] > 0
-
-
-def pushes(way: np.ndarray, short: float) -> np.ndarray:
-    """The actions that push along the longer axis of each way, or no action where it is short. way: [..., 2]."""
-    x, y = way[..., 0], way[..., 1]
-    along_x, along_y = np.where(x > 0, 2, 1), np.where(y > 0, 4, 3)
-    actions = np.where(np.abs(y) > np.abs(x), along_y, along_x)
-    return np.where(np.abs(way).max(axis=-1) < short, 0, actions)
 
 
 @kernel
@@ -600,16 +593,19 @@ class Spread(Environment):
 
     def draw(self, canvas: Canvas, scene: Scene) -> None:
         """The plane; from each landmark a line to the nearest agent, whose length is what the landmark costs."""
-        agents, landmarks = scene.arrays.position[scene.e], scene.arrays.landmark[scene.e]
-        to_agents = np.linalg.norm(landmarks[:, None] - agents, axis=2)  # [landmarks, N]
+        p, everyone = self.params, scene.arrays.position[scene.e]
+        shown, shown_places = np.arange(self.n_agents), np.arange(self.n_agents)  # agents and landmarks in the picture
+        if scene.viewer is not None:
+            shown, shown_places = self._seen_by(scene, scene.viewer)
+        agents, landmarks = everyone[shown], scene.arrays.landmark[scene.e][shown_places]
+        half = plane.begin(canvas, float(np.abs(agents).max()), AGENT_RADIUS)
+        if scene.viewer is not None:
+            plane.fog(canvas, half, *everyone[scene.viewer], p.sight)
+        to_agents = np.linalg.norm(landmarks[:, None] - agents, axis=2)  # [landmarks, agents]
         overlaps = np.triu(np.linalg.norm(agents[:, None] - agents, axis=2) < COLLISION, 1)
         covered, nearest = to_agents.min(axis=1) < COVERED, agents[to_agents.argmin(axis=1)]
-        half = _half_side(float(np.abs(agents).max()))
-        canvas.view(-half, half, half, -half, below=40)
-        canvas.crop(-half, half, half, -half)
-        canvas.rectangle(-1, 1, 1, -1, STRIP)  # where everything starts
-        if scene.show_sight:
-            self._draw_sight(canvas, agents, landmarks)
+        for i in range(self.n_agents) if scene.show_sight else ():
+            self._draw_sight(canvas, scene, i)
         canvas.trail(scene.trail, AGENT_RADIUS / 2)
         for place, ((x, y), (to_x, to_y)) in enumerate(zip(landmarks, nearest, strict=True)):
             canvas.line(x, y, to_x, to_y, GREY, 1.5)
@@ -617,39 +613,39 @@ class Spread(Environment):
             canvas.ring(x, y, LANDMARK_RADIUS, GREEN if covered[place] else INK, 3.5)
             if not covered[place]:
                 away = 0.13 / max(math.hypot(x - to_x, y - to_y), 1e-9)  # from the agent, where the letter is free
-                canvas.text(x + away * (x - to_x), y + away * (y - to_y), _letter(place), 0.12)
-        for i, ((x, y), (vx, vy)) in enumerate(zip(agents, scene.arrays.velocity[scene.e], strict=True)):
-            along = AGENT_RADIUS / max(math.hypot(vx, vy), 1e-9)  # seconds to the edge of the disc
-            canvas.line(x + along * vx, y + along * vy, x + (along + TICK) * vx, y + (along + TICK) * vy, INK, 3)
-            canvas.agent(x, y, AGENT_RADIUS, i, 0.7)
+                name = plane.letter(shown_places[place])
+                canvas.text(x + away * (x - to_x), y + away * (y - to_y), name, 0.12)
+        for i, place in zip(shown, agents, strict=True):
+            plane.draw_velocity(canvas, place, scene.arrays.velocity[scene.e, i], AGENT_RADIUS)
+            canvas.agent(*place, AGENT_RADIUS, i, 0.7)
         for place, (x, y) in enumerate(nearest):
             if covered[place]:
                 canvas.ring(x, y, AGENT_RADIUS + 6 / canvas.scale, GREEN, 3)
-                canvas.text(x + 0.18, y + 0.18, _letter(place), 0.12, GREEN)
+                canvas.text(x + 0.18, y + 0.18, plane.letter(shown_places[place]), 0.12, GREEN)
         for x, y in agents[overlaps.any(axis=0) | overlaps.any(axis=1)]:
             canvas.ring(x, y, AGENT_RADIUS, VERMILLION, 4)
-        canvas.rectangle(-half, half, half, -half, LINE, width=1)
-        width = canvas.foot(40)
-        canvas.text(20, 24, f"landmarks covered: {covered.sum()} of {self.n_agents}", 16, FAINT, "left")
+        width = plane.end(canvas, half)
+        canvas.text(20, 24, f"landmarks covered: {covered.sum()} of {len(landmarks)}", 16, FAINT, "left")
         canvas.text(width - 20, 24, f"collisions: {overlaps.sum()}", 16, FAINT, "right")
+
+    def _seen_by(self, scene: Scene, i: int) -> tuple[np.ndarray, np.ndarray]:
+        """The agents, itself among them, and the landmarks that agent i sees, by number."""
+        p, agents, landmarks = self.params, scene.arrays.position[scene.e], scene.arrays.landmark[scene.e]
+        others = np.delete(np.arange(self.n_agents), i)
+        seen = others[plane.in_view(agents[others], *agents[i], p.sight, p.num_agent_neighbors)]
+        return np.sort([i, *seen]), plane.in_view(landmarks, *agents[i], p.sight, p.num_landmark_neighbors)
+
+    def _draw_sight(self, canvas: Canvas, scene: Scene, i: int) -> None:
+        """How far agent i sees, and lines to the nearest where it sees no others."""
+        p, agents, landmarks = self.params, scene.arrays.position[scene.e], scene.arrays.landmark[scene.e]
+        plane.draw_sight(canvas, *agents[i], p.sight, i)
+        others, places = self._seen_by(scene, i)
+        ends = [*agents[others]] * (p.num_agent_neighbors > 0) + [*landmarks[places]] * (p.num_landmark_neighbors > 0)
+        for x, y in ends:
+            canvas.line(*agents[i], x, y, agent_colour(i), 5, 0.45)
 
     def places(self, scene: Scene) -> np.ndarray:
         return np.array(scene.arrays.position[scene.e])
-
-    def _draw_sight(self, canvas: Canvas, agents: np.ndarray, landmarks: np.ndarray) -> None:
-        """How far agents see, and lines to the nearest ones where they see no others."""
-        p = self.params
-        for i, here in enumerate(agents):
-            x, y = here
-            if p.sight < math.inf:
-                canvas.circle(x, y, p.sight, agent_colour(i), 0.12)
-                canvas.ring(x, y, p.sight, agent_colour(i), 1.5)
-            for places, most in (
-                (landmarks, p.num_landmark_neighbors),
-                (np.delete(agents, i, axis=0), p.num_agent_neighbors),
-            ):
-                for k in np.linalg.norm(places - here, axis=1).argsort(kind="stable")[:most]:
-                    canvas.line(x, y, places[k, 0], places[k, 1], agent_colour(i), 5, 0.45)
 
     def keys(self) -> dict[str, int]:
         return {"space": 0, "left": 1, "right": 2, "down": 3, "up": 4}
@@ -659,43 +655,13 @@ class Spread(Environment):
         to_landmarks = np.linalg.norm(landmarks[:, None] - agents, axis=2).min(axis=1)
         between = np.linalg.norm(agents[:, None] - agents, axis=2)
         pairs = [f"{i} and {j}" for i, j in np.argwhere(np.triu(between < COLLISION, 1))]
-        covered = [_letter(place) for place in np.flatnonzero(to_landmarks < COVERED).tolist()]
+        marks = [(place, plane.letter(k)) for k, place in enumerate(landmarks)]
+        marks += [(place, str(i % 10)) for i, place in enumerate(agents)]
+        covered = [plane.letter(place) for place in np.flatnonzero(to_landmarks < COVERED).tolist()]
         lines = [
-            *_map(agents, landmarks),
+            *plane.text_map(marks, float(np.abs(agents).max())),
             f"covered: {', '.join(covered) or 'none'} of {self.n_agents}",
             f"collisions: {', '.join(pairs) or 'none'}",
             f"step {scene.steps} of {self.horizon}, reward {scene.reward:.3f}, return {scene.team_return:.3f}",
         ]
         return "\n".join(lines)
-
-
-TICK = 0.2  # seconds of its way: how long an agent's velocity is drawn
-
-
-def _half_side(reach: float) -> float:
-    """Half the side of a picture that shows agents this far out; in steps, so that pictures seldom change scale."""
-    half = 1.2
-    while half < reach + AGENT_RADIUS:
-        half *= 1.25
-    return half
-
-
-MAP_ROWS, MAP_COLUMNS = 21, 41  # a character is about twice as high as wide
-
-
-def _map(agents: np.ndarray, landmarks: np.ndarray) -> list[str]:
-    """The plane as lines of text: agents as digits, landmarks as letters under them. agents, landmarks: [N, 2]."""
-    reach = max(1.0, float(np.abs(agents).max()))
-    cells = [[" "] * MAP_COLUMNS for _ in range(MAP_ROWS)]
-    marks = [(place, _letter(k)) for k, place in enumerate(landmarks)]
-    marks += [(place, str(i % 10)) for i, place in enumerate(agents)]
-    for (x, y), mark in marks:
-        row = round((reach - y) / (2 * reach) * (MAP_ROWS - 1))
-        column = round((reach + x) / (2 * reach) * (MAP_COLUMNS - 1))
-        cells[row][column] = mark
-    edge = "+" + "-" * MAP_COLUMNS + "+"
-    return [edge, *("|" + "".join(row) + "|" for row in cells), f"{edge} side {2 * reach:.2f}"]
-
-
-def _letter(place: int) -> str:
-    return chr(ord("a") + place % 26)

@@ -13,6 +13,7 @@ from coopgym.envs import environment
 from coopgym.envs.assignment import cheapest_assignment
 from coopgym.envs.core import Batch, bounds, slices, unbounded
 from coopgym.envs.parameters import parameters_of
+from coopgym.envs.rendering import picture, pixels
 from coopgym.envs.spread import Assignment, Params, position_bound, velocity_bound
 from tests.oracle import TWINS
 
@@ -721,6 +722,21 @@ def test_text_shows_positions_collisions_and_coverage():
     assert "collisions: 0 and 1" in lines
     reward = -1.5 * (math.hypot(0.8, 1) + 1.5) - 1  # landmark a is nearest to agent 1, b to agent 2; one collision
     assert lines[-1] == f"step 1 of 25, reward {reward:.3f}, return {reward:.3f}"
+
+
+@pytest.mark.parametrize("params", [{"sight": 0.8}, {"num_landmark_neighbors": 1, "num_agent_neighbors": 1}], ids=str)
+def test_the_picture_of_what_an_agent_sees_holds_nothing_else(params):
+    game = placed([(0, 0), (0.5, 0.1), (0.9, 0.9)], [(0.3, -0.3), (-0.9, 0.9), (-0.9, -0.9)], **params)
+
+    def seen_by_agent_0() -> np.ndarray:
+        return pixels(picture(game.env, game.scene()._replace(viewer=0)))
+
+    before = seen_by_agent_0()
+    game.arrays.position[0, 2] = -0.9, 0.7
+    game.arrays.landmark[0, 1:] += 0.05
+    np.testing.assert_array_equal(seen_by_agent_0(), before)
+    game.arrays.position[0, 1] += 0.1
+    assert not np.array_equal(seen_by_agent_0(), before)
 
 
 def test_the_arrow_keys_push_where_they_point():
