@@ -15,6 +15,7 @@ ENVIRONMENTS: dict[str, str] = {  # id -> module:class, imported when first used
     "predator_prey_v1": "coopgym.envs.predator_prey:PredatorPrey",
     "spread_v1": "coopgym.envs.spread:Spread",
     "switch_v1": "coopgym.envs.switch:Switch",
+    "tag_v1": "coopgym.envs.tag:Tag",
 }
 _REGISTERED: dict[str, "type[Environment]"] = {}
 

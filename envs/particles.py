@@ -5,7 +5,8 @@ Lowe et al., NeurIPS 2017), with the numbers of its maintained form, mpe2. The o
 the source's too, so that a game can be played again without rounding it apart.
 
 A step is: every body's own force, the contacts, and then `shift` and `accelerate`, in the order that the source has:
-mpe2 shifts first, with the old velocities, the original code and VMAS accelerate first.
+mpe2 shifts first, with the old velocities, the original code and VMAS accelerate first. Where speeds are limited,
+`slow` follows `accelerate`.
 
 Lengths are in units of half the side of the starting square, times in seconds; every body has mass 1. Arrays of bodies
 are [E, bodies, 2]; a group of bodies is named by its first and by the one after its last.
@@ -71,6 +72,32 @@ def push_apart(position, force, e, first, stop, touching, reach):
 
 
 @kernel
+def push_off(position, force, e, first, stop, other_first, other_stop, touching, reach):
+    """Adds the contact forces between two groups. touching: the sum of a radius of the one and one of the other."""
+    for i in range(first, stop):
+        for j in range(other_first, other_stop):
+            fx, fy = contact(
+                position[e, i, 0] - position[e, j, 0], position[e, i, 1] - position[e, j, 1], touching, reach
+            )
+            force[e, i, 0] += fx
+            force[e, i, 1] += fy
+            force[e, j, 0] -= fx
+            force[e, j, 1] -= fy
+
+
+@kernel
+def push_from(position, force, e, first, stop, obstacle, touching, reach):
+    """Adds the contact forces of obstacles [E, M, 2], which do not move, on a group."""
+    for i in range(first, stop):
+        for k in range(obstacle.shape[1]):
+            fx, fy = contact(
+                position[e, i, 0] - obstacle[e, k, 0], position[e, i, 1] - obstacle[e, k, 1], touching, reach
+            )
+            force[e, i, 0] += fx
+            force[e, i, 1] += fy
+
+
+@kernel
 def shift(position, velocity, e):
     """Moves all bodies along their velocities for one step."""
     for i in range(position.shape[1]):
@@ -84,3 +111,13 @@ def accelerate(velocity, force, e):
     for i in range(velocity.shape[1]):
         for k in range(2):
             velocity[e, i, k] = velocity[e, i, k] * (1.0 - DAMPING) + force[e, i, k] * TIME_STEP
+
+
+@kernel
+def slow(velocity, e, first, stop, fastest):
+    """Cuts the velocities of a group down to a speed."""
+    for i in range(first, stop):
+        speed = math.sqrt(velocity[e, i, 0] * velocity[e, i, 0] + velocity[e, i, 1] * velocity[e, i, 1])
+        if speed > fastest:
+            velocity[e, i, 0] = velocity[e, i, 0] / speed * fastest
+            velocity[e, i, 1] = velocity[e, i, 1] / speed * fastest

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 WORD = 2**64 - 1
+MOVES = np.array([(0, 0), (-1, 0), (1, 0), (0, -1), (0, 1)])  # of the particle worlds
 
 
 class SplitMix64:
@@ -217,7 +218,7 @@ class Spread:
         return np.sqrt(((a[:, None] - b) ** 2).sum(axis=2))
 
     def step(self, actions: Any) -> tuple[float, bool]:
-        force = self.p.push * np.array([(0, 0), (-1, 0), (1, 0), (0, -1), (0, 1)])[np.asarray(actions)]
+        force = self.p.push * MOVES[np.asarray(actions)]
         apart = self.distance(self.position, self.position)
         for i, j in itertools.combinations(range(self.p.n_agents), 2):
             if apart[i, j] > 0 and (self.p.soft_contact or apart[i, j] <= 0.3):
@@ -358,6 +359,83 @@ class Checkers:
 
     def mask(self) -> np.ndarray:
         return np.ones((2, 5), np.int8)
+class Tag:
+    """Positions and velocities are [N + Q, 2], agents and then prey."""
+
+    def __init__(self, params: Any, seed: int) -> None:
+        self.p, self.rng = params, SplitMix64(seed)
+        self.radius = np.repeat([0.075, 0.05, 0.2], [params.n_agents, params.n_prey, params.n_obstacles])
+        self.fastest = np.repeat([params.agent_speed, params.prey_speed], [params.n_agents, params.n_prey])
+
+    def reset(self) -> None:
+        bodies = self.p.n_agents + self.p.n_prey
+        self.position = np.array([[self.rng.uniform(-1, 1) for _ in range(2)] for _ in range(bodies)])
+        self.obstacle = np.array([[self.rng.uniform(-0.9, 0.9) for _ in range(2)] for _ in range(self.p.n_obstacles)])
+        self.obstacle, self.velocity = self.obstacle.reshape(-1, 2), np.zeros_like(self.position)
+
+    def _to_agents(self, place: np.ndarray) -> np.ndarray:
+        return np.sqrt(((self.position[: self.p.n_agents] - place) ** 2).sum(axis=1))
+
+    def _flight(self, body: int) -> int:
+        values = []
+        for direction in MOVES:
+            place = self.position[body] + 0.4 * (self.velocity[body] + 0.1 * self.p.prey_push * direction)
+            border = sum(
+                0 if x < 0.9 else (x - 0.9) * 10 if x < 1 else min(np.exp(2 * x - 2), 10) for x in np.abs(place)
+            )
+            values.append(self._to_agents(place).min() - border)
+        return int(np.argmax(values))
+
+    def _facmac(self, body: int) -> np.ndarray:
+        drawn = [(self.rng.uniform(0, 1) ** 0.5, np.pi * self.rng.uniform(0, 2)) for _ in range(100)]
+        points = [length * np.array([np.cos(angle), np.sin(angle)]) for length, angle in drawn]
+        hunter = self._to_agents(self.position[body]).argmin()
+        away = [self._to_agents(self.position[body] + point) for point in points]
+        scores = [distance[hunter] if distance.min() >= 0.125 else -1.0 for distance in away]
+        return points[int(np.argmax(scores))] if max(scores) >= 0 else np.zeros(2)
+
+    def step(self, actions: Any) -> tuple[float, bool]:
+        n, bodies = self.p.n_agents, len(self.position)
+        force = np.zeros((bodies + self.p.n_obstacles, 2))
+        force[:n] = self.p.agent_push * MOVES[np.asarray(actions)]
+        for body in range(n, bodies):
+            if self.p.prey == "facmac":
+                force[body] = self._facmac(body)
+            elif self.p.prey != "frozen":
+                action = self.rng.integer(5) if self.p.prey == "random" else self._flight(body)
+                force[body] = self.p.prey_push * MOVES[action]
+        places = np.concatenate([self.position, self.obstacle])
+        for i, j in itertools.combinations(range(len(places)), 2):
+            way, touching = places[i] - places[j], self.radius[i] + self.radius[j]
+            if (apart := np.sqrt((way**2).sum())) > 0:
+                push = 100 * way / apart * 1e-3 * np.logaddexp(0, (touching - apart) / 1e-3)
+                force[i] += push
+                force[j] -= push
+        before, self.velocity = self.velocity, 0.75 * self.velocity + 0.1 * force[:bodies]
+        speed = np.sqrt((self.velocity**2).sum(axis=1))
+        self.velocity *= np.minimum(1, self.fastest / np.maximum(speed, 1e-100))[:, None]
+        self.position = self.position + 0.1 * (before if self.p.integrator == "position_first" else self.velocity)
+        touching = np.array([self._to_agents(prey) < 0.125 for prey in self.position[n:]])
+        return self.p.capture_reward * touching.sum(), bool(self.p.terminate_on_success and touching.any(axis=1).all())
+
+    def obs(self) -> np.ndarray:
+        rows, n = [], self.p.n_agents
+        for i in range(n):
+            here, prey = self.position[i], self.position[n:]
+            places = [self.obstacle, np.delete(self.position[:n], i, axis=0), prey]
+            seen = [((group - here) ** 2).sum(axis=1) <= self.p.sight**2 for group in places]
+            shown = [(group - here) * flags[:, None] for group, flags in zip(places, seen, strict=True)]
+            row = [self.velocity[i], here, *shown, self.velocity[n:] * seen[2][:, None]]
+            rows.append(np.concatenate(row if self.p.sight == np.inf else [*row, *seen], axis=None))
+        return np.array(rows, np.float32)
+
+    def state(self) -> np.ndarray:
+        n = self.p.n_agents
+        parts = [self.position[:n], self.velocity[:n], self.position[n:], self.velocity[n:], self.obstacle]
+        return np.concatenate(parts, axis=None).astype(np.float32)
+
+    def mask(self) -> np.ndarray:
+        return np.ones((self.p.n_agents, 5), np.int8)
 
 
 TWINS: dict[str, Any] = {
@@ -367,4 +445,5 @@ TWINS: dict[str, Any] = {
     "predator_prey_v1": PredatorPrey,
     "spread_v1": Spread,
     "switch_v1": Switch,
+    "tag_v1": Tag,
 }

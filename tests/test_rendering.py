@@ -51,6 +51,8 @@ UNUSUAL = [
     environment("switch_v1", n_agents=4, corridor=60),
     environment("checkers_v1", columns=1),
     environment("checkers_v1", columns=60, sight=9),
+    environment("tag_v1", n_agents=1, n_obstacles=0, sight=0.3),
+    environment("tag_v1", n_agents=20, n_prey=10, n_obstacles=20),
 ]
 
 every_id = pytest.mark.parametrize("id", ids())
