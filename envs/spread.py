@@ -93,25 +93,11 @@ Presets
     and T steps it is tied to the return of `mpe2`, S_M, by S_M = (S_O + N T) / 2: for 3 agents and 25 steps, (S_O +
     75) / 2. VMAS gives to every agent the sum over agents as well.
 
-Known returns of the team, means over 4,000 episodes (standard errors at most 0.8, of `vmas` 3.1)
-
-    ============ ======= ========== ============
-    preset       random  no action  `assignment`
-    ============ ======= ========== ============
-    `mpe2`       -79.8   -72.6      -24.6
-    `openai`     -232.1  -217.9     -117.3
-    `epymarl`    -232.1  -217.9     -117.3
-    `jaxmarl26`  -83.0   -75.5      -24.9
-    `vmas`       -584.6  -571.4     -136.4
-    `knn_1`      -79.8   -72.6      -43.5
-    `knn_2`      -79.8   -72.6      -32.9
-    `sight_0.5`  -79.8   -72.6      -62.9
-    `sight_1.0`  -79.8   -72.6      -40.8
-    `sight_1.5`  -79.8   -72.6      -29.5
-    ============ ======= ========== ============
-
+Known returns of the team
     The scripted team `assignment` goes straight for the landmarks in the cheapest assignment of those that an agent
-    sees. Where agents see everything, the best learners published reach about as much.
+    sees. It earns -24.6 by the rules of mpe2 and -117 by those of OpenAI, which the best learners published reach as
+    well; teams that act at random earn -80 and -232, teams that do nothing -73 and -218. No optimum is known. See
+    `coopgym list` for every preset.
 
 Sources
     simple_spread_v3 of mpe2 1.1.1 (Farama Foundation), formerly in PettingZoo, after Lowe et al., "Multi-agent

@@ -96,21 +96,10 @@ Presets
     mpe2 and BenchMARL have prey that learns, so that their returns cannot be compared with ours; nor can EPyMARL's with
     pretrained prey.
 
-Known returns of the team, means over 4,000 episodes (standard errors at most 1.8)
-
-    ============= ======= =======
-    preset        random  `chase`
-    ============= ======= =======
-    `mpe2`        0.7     48.1
-    `benchmarl`   1.7     308.5
-    `random_prey` 4.3     59.8
-    `frozen_prey` 3.5     81.7
-    `facmac_3a`   0.3     106.9
-    `facmac_6a`   2.2     256.7
-    `facmac_9a`   7.6     412.8
-    ============= ======= =======
-
-    In the scripted team `chase` every agent runs to where the nearest prey is going, without regard to the others.
+Known returns of the team
+    In the scripted team `chase` every agent runs to where the nearest prey is going, without regard to the others. It
+    earns 48 a game by the rules of mpe2 with prey that flees, a random team 0.7. No optimum is known. See `coopgym
+    list` for every preset.
 
 Sources
     simple_tag_v3 of mpe2 1.1.1 (Farama Foundation), formerly in PettingZoo, after Lowe et al., "Multi-agent
