@@ -160,7 +160,7 @@ def with_options(env: Environment, options: Any) -> Environment:
 
 
 def _option_type(info: ParameterInfo) -> Any:
-    if info.type in (int, float, bool) or info.choices:
+    if info.type in (int, float, bool, str | None) or info.choices:
         return info.type
     return Annotated[
         Any,

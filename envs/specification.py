@@ -17,6 +17,7 @@ from coopgym.envs.faces import Part, parts
 from coopgym.envs.parameters import ParameterInfo, parameters_of
 
 WIDTH = 120  # of what is printed, characters
+LARGE = 50  # numbers in a table, from which on it is not printed
 ANCHORS = Path(__file__).with_name("anchors.json")  # by id and preset ("" for none), from benchmarks/anchors.py
 
 
@@ -126,7 +127,7 @@ class Spec:
             (
                 name,
                 _number(self.values[name]) + (" *" if not _equal(self.values[name], info.default) else ""),
-                info.range or {"Any": "table"}.get(info.type_name, info.type_name),
+                info.range or {"Any": "table", "str | None": "text"}.get(info.type_name, info.type_name),
                 info.declared.unit,
                 info.declared.meaning,
             )
@@ -215,12 +216,15 @@ def _part_row(part: Part) -> tuple[str, str, str, str]:
 
 
 def _number(value: Any) -> str:
-    """A parameter's value as it is printed."""
+    """A parameter's value as it is printed; of a large table or dictionary, that there is one."""
     if isinstance(value, float):
         return f"{value:g}"
-    if isinstance(value, list | tuple | np.ndarray) and np.size(value) > 40:
-        return f"({' x '.join(map(str, np.shape(value)))} numbers)"
-    return json.dumps(plain(value)) if isinstance(value, list | tuple | np.ndarray) else str(value)
+    if not isinstance(value, list | tuple | np.ndarray | dict):
+        return str(value)
+    if isinstance(value, np.ndarray) and value.size > LARGE:
+        return f"table {' x '.join(map(str, value.shape))}"
+    text = json.dumps(plain(value))
+    return text if len(text) <= 10 * LARGE else f"{type(value).__name__} of {len(value)}"
 
 
 def _equal(a: Any, b: Any) -> bool:
@@ -232,13 +236,13 @@ def _shortened(names: Sequence[str], most: int) -> str:
 
 
 def _table(header: tuple[str, ...] | None, rows: Iterable[tuple[str, ...]]) -> str:
-    """Aligned columns; the last one is wrapped, and a wide one before it too, so that lines fit WIDTH."""
+    """Aligned columns; the last one is wrapped, and wide ones behind the first too, so that lines fit WIDTH."""
     rows = list(rows)
     everything = [header, *rows] if header else rows
     columns = len(everything[0])
     widths = [max(len(row[c]) for row in everything) for c in range(columns)]
-    most = max(12, WIDTH // (columns + 1))
-    widths = [min(width, 2 * most) if c == 1 else width for c, width in enumerate(widths)]
+    most = WIDTH // max(columns - 1, 1)
+    widths = [min(width, most) if 0 < c < columns - 1 else width for c, width in enumerate(widths)]
     widths[-1] = max(20, min(widths[-1], WIDTH - sum(widths[:-1]) - 2 * (columns - 1)))
     lines = []
     for row in everything:
