@@ -365,7 +365,8 @@ def picture(env: Environment, scene: Scene) -> Any:
     canvas.rectangle(0, HEIGHT - BAND, WIDTH, HEIGHT, STRIP)
     end = MARGIN + canvas.text(MARGIN, BAND / 2, env.id, 18, INK, "left")
     if env.preset is not None:
-        canvas.text(end + 12, BAND / 2, env.preset, 16, FAINT, "left", fit=WIDTH - end - 200)
+        room = WIDTH - 188 if scene.viewer is None else WIDTH / 2 - 80
+        canvas.text(end + 12, BAND / 2, env.preset, 16, FAINT, "left", fit=room - end - 12)
     if scene.viewer is not None:
         canvas.text(WIDTH / 2, BAND / 2, f"what {env.agents[scene.viewer]} sees", 16, agent_colour(scene.viewer))
     canvas.text(WIDTH - MARGIN, BAND / 2, f"step {scene.steps} of {scene.horizon}", 16, INK, "right")
