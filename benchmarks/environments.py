@@ -16,10 +16,11 @@ import numpy as np
 
 import coopgym
 
-GAMES = {  # id: parameters; matrix games are repeated, since a one-shot game is all restarts
+GAMES = {  # id: parameters; the small games are made long, since a short one is all restarts
     "spread_v1": {},
     "predator_prey_v1": {},
     "matrix_game_v1": {"preset": "climbing", "horizon": 25},
+    "dec_pomdp_v1": {"preset": "dec_tiger", "horizon": 25},
 }
 BATCHES = (1, 64, 1024, 16384)
 WORTH_THREADS = 1024  # smaller batches are not worth the start of a second thread

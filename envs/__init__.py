@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 
 ENVIRONMENTS: dict[str, str] = {  # id -> module:class, imported when first used
     "checkers_v1": "coopgym.envs.checkers:Checkers",
+    "dec_pomdp_v1": "coopgym.envs.dec_pomdp:DecPOMDP",
     "gaussian_squeeze_v1": "coopgym.envs.gaussian_squeeze:GaussianSqueeze",
     "matrix_game_v1": "coopgym.envs.matrix_game:MatrixGame",
     "predator_prey_v1": "coopgym.envs.predator_prey:PredatorPrey",

@@ -221,8 +221,8 @@ def _number(value: Any) -> str:
         return f"{value:g}"
     if not isinstance(value, list | tuple | np.ndarray | dict):
         return str(value)
-    if isinstance(value, np.ndarray) and value.size > LARGE:
-        return f"table {' x '.join(map(str, value.shape))}"
+    if not isinstance(value, dict) and np.size(value) > LARGE:
+        return f"table {' x '.join(map(str, np.shape(value)))}"
     text = json.dumps(plain(value))
     return text if len(text) <= 10 * LARGE else f"{type(value).__name__} of {len(value)}"
 

@@ -359,6 +359,8 @@ class Checkers:
 
     def mask(self) -> np.ndarray:
         return np.ones((2, 5), np.int8)
+
+
 class Tag:
     """Positions and velocities are [N + Q, 2], agents and then prey."""
 
@@ -438,8 +440,48 @@ class Tag:
         return np.ones((self.p.n_agents, 5), np.int8)
 
 
+class DecPOMDP:
+    """Of tables that the parameters hold; a preset's are handed over by the test."""
+
+    def __init__(self, params: Any, seed: int) -> None:
+        self.p, self.rng = params, SplitMix64(seed)
+        self.sizes = self.p.transition.shape[1:-1]
+        self.n_seen = self.p.observation.shape[len(self.sizes) + 1 :]
+
+    def draw(self, chances: np.ndarray) -> Any:
+        """An index into a table of probabilities."""
+        drawn, upto = self.rng.uniform(0, 1), np.cumsum(chances.ravel())
+        places = [k for k in range(chances.size) if chances.ravel()[k] > 0]
+        return np.unravel_index(next((k for k in places if drawn < upto[k]), places[-1]), chances.shape)
+
+    def reset(self) -> None:
+        (self.now,) = self.draw(self.p.start)
+        self.seen: Any = [None] * len(self.sizes)
+        self.t = 0
+
+    def step(self, actions: Any) -> tuple[float, bool]:
+        before, actions = self.now, tuple(actions)
+        (self.now,) = self.draw(self.p.transition[before][actions])
+        self.seen = self.draw(self.p.observation[actions][self.now])
+        known = (before, *actions, self.now, *self.seen)
+        self.t += 1
+        ends = self.p.time_limit == "terminates" and self.t == self.p.horizon
+        return float(self.p.reward[known[: self.p.reward.ndim]]), ends
+
+    def obs(self) -> np.ndarray:
+        most = max(self.n_seen)
+        return np.array([np.eye(most + 1)[most if seen is None else seen] for seen in self.seen], np.float32)
+
+    def state(self) -> np.ndarray:
+        return np.eye(len(self.p.start), dtype=np.float32)[self.now]
+
+    def mask(self) -> np.ndarray:
+        return np.array([[a < size for a in range(max(self.sizes))] for size in self.sizes], np.int8)
+
+
 TWINS: dict[str, Any] = {
     "checkers_v1": Checkers,
+    "dec_pomdp_v1": DecPOMDP,
     "gaussian_squeeze_v1": GaussianSqueeze,
     "matrix_game_v1": MatrixGame,
     "predator_prey_v1": PredatorPrey,

@@ -370,5 +370,5 @@ def test_no_optimum_is_claimed_where_agents_could_tell_each_other_or_must_guess(
 
 
 def test_a_long_table_is_told_by_its_shape():
-    assert "payoff=(2 x 2 x 2 x 2 x 2 x 2 numbers)" in str(coopgym.spec("matrix_game_v1", "stag_hunt_6"))
+    assert "payoff=table 2 x 2 x 2 x 2 x 2 x 2" in str(coopgym.spec("matrix_game_v1", "stag_hunt_6"))
     assert "[[11, -30, 0], [-30, 7, 6], [0, 0, 5]]" in str(coopgym.spec("matrix_game_v1"))
