@@ -12,6 +12,9 @@ ALGORITHMS: dict[str, str] = {  # name -> module:class, imported when first used
     "qtran": "coopgym.baselines.qtran:QTRAN",
     "qtran_alt": "coopgym.baselines.qtran_alt:QTRANAlt",
     "qpd": "coopgym.baselines.qpd:QPD",
+    "qplex": "coopgym.baselines.qplex:QPLEX",
+    "ow_qmix": "coopgym.baselines.ow_qmix:OWQMIX",
+    "cw_qmix": "coopgym.baselines.cw_qmix:CWQMIX",
 }
 
 

@@ -11,17 +11,23 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from coopgym.baselines import ALGORITHMS, algorithm
 from coopgym.baselines.episodes import Episodes, best_available, lambda_returns, mean_over_steps, taken
 from coopgym.baselines.learner import Learner, random_legal
+from coopgym.baselines.networks import RecurrentAgent
 from coopgym.baselines.qmix import MonotonicMixer
 from coopgym.baselines.qpd import path_credits
-from coopgym.baselines.rollout import RandomTeam
+from coopgym.baselines.qplex import DuellingMixer
+from coopgym.envs.teams import RandomTeam
 
 EVERY = pytest.mark.parametrize("name", list(ALGORITHMS))
 QTRANS = pytest.mark.parametrize("name", ["qtran", "qtran_alt"])
-FACTORED = pytest.mark.parametrize("name", ["vdn", "qmix"])  # greedy for each agent is greedy for the team, always
+FACTORED = pytest.mark.parametrize(  # greedy for each agent is greedy for the team, always
+    "name", ["vdn", "qmix", "qplex", "ow_qmix", "cw_qmix"]
+)
+WEIGHTED = pytest.mark.parametrize("name", ["ow_qmix", "cw_qmix"])
 
 
 class Sizes(NamedTuple):
@@ -367,6 +373,113 @@ def plain_qpd(made: Learner, ep: Episodes) -> float:
     return float(np.mean(td) + np.mean(actor))
 
 
+def plain_heads(heads: nn.Module, k: int, x: np.ndarray) -> np.ndarray:
+    """The output of the k-th of several perceptrons."""
+    layers = [
+        (w[k].detach().numpy(), b[k, 0].detach().numpy()) for w, b in zip(heads.weights, heads.biases, strict=True)
+    ]
+    for weight, bias in layers[:-1]:
+        x = np.maximum(x @ weight + bias, 0)
+    weight, bias = layers[-1]
+    return x @ weight + bias
+
+
+def plain_duelling(
+    networks: nn.ModuleDict, q: list[float], best: list[float], action: list[int], state: np.ndarray
+) -> float:
+    """V_tot + A_tot, as QPLEX's paper has it."""
+    mixer = networks["duelling"]
+    w, v = np.abs(perceptron(mixer.w, state)) + 1e-10, perceptron(mixer.v, state)
+    importance, one_hots = mixer.importance, np.concatenate([np.eye(mixer.importance.n_actions)[a] for a in action])
+    q_tot = 0.0
+    for i in range(len(q)):
+        weight = 0.0
+        for k in range(len(importance.key.weights[0])):
+            key = abs(plain_heads(importance.key, k, state)[0]) + 1e-10
+            agent = sigmoid(plain_heads(importance.agent, k, state)[i])
+            weight += key * agent * sigmoid(plain_heads(importance.action, k, np.concatenate((state, one_hots)))[i])
+        q_tot += (w[i] * best[i] + v[i]) + weight * ((w[i] * q[i] + v[i]) - (w[i] * best[i] + v[i]))
+    return float(q_tot)
+
+
+def plain_qplex(made: Learner, ep: Episodes) -> float:
+    q, _ = plain_unroll(made.live["agent"], ep)
+    q_target, _ = plain_unroll(made.target["agent"], ep)
+    agents, state, next_value = range(q.shape[2]), ep.state.numpy(), np.zeros(ep.reward.shape)
+    for row, t in steps(ep):
+        chosen = [greedy(ep, q, row, t + 1, i) for i in agents]
+        value = [q_target[row, t + 1, i, chosen[i]] for i in agents]
+        best = [q_target[row, t + 1, i, greedy(ep, q_target, row, t + 1, i)] for i in agents]
+        next_value[row, t] = plain_duelling(made.target, value, best, chosen, state[row, t + 1])
+    errors = []
+    for row, t in steps(ep):
+        action = ep.action[row, t].tolist()
+        value = [q[row, t, i, action[i]] for i in agents]
+        best = [q[row, t, i, greedy(ep, q, row, t, i)] for i in agents]
+        q_tot = plain_duelling(made.live, value, best, action, state[row, t])
+        y = plain_return(ep, row, t, next_value, made.config.gamma, made.config.td_lambda)
+        errors.append((y - q_tot) ** 2)
+    return float(np.mean(errors))
+
+
+def plain_central(networks: nn.ModuleDict, q: list[float], state: np.ndarray) -> float:
+    central = networks["central"]
+    return float((perceptron(central.joint, np.concatenate((state, q))) + perceptron(central.v, state))[0])
+
+
+class PlainStep(NamedTuple):
+    """What the weight of a step may depend on."""
+
+    q_tot: float
+    y: float
+    q_star_of_greedy: float  # by the target
+    is_greedy: bool
+
+
+def optimistic(alpha: float, step: PlainStep) -> float:
+    return 1 if step.q_tot < step.y else alpha
+
+
+def central(alpha: float, step: PlainStep) -> float:
+    return 1 if step.is_greedy or step.y > step.q_star_of_greedy else alpha
+
+
+def plain_terms(made: Learner, ep: Episodes, weight: Callable[[float, PlainStep], float]) -> dict[str, float]:
+    """The means over steps of both losses of Weighted QMIX and of its weights."""
+    q, _ = plain_unroll(made.live["agent"], ep)
+    q_central, _ = plain_unroll(made.live["central_agent"], ep)
+    q_target, _ = plain_unroll(made.target["central_agent"], ep)
+    agents, state = range(q.shape[2]), ep.state.numpy()
+
+    def q_star_of_greedy(row: int, t: int) -> float:
+        best = [q_target[row, t, i, greedy(ep, q, row, t, i)] for i in agents]
+        return plain_central(made.target, best, state[row, t])
+
+    next_value = np.zeros(ep.reward.shape)
+    for row, t in steps(ep):
+        next_value[row, t] = q_star_of_greedy(row, t + 1)
+    terms: dict[str, list[float]] = {"weighted": [], "central": [], "w": []}
+    for row, t in steps(ep):
+        action = ep.action[row, t].tolist()
+        y = plain_return(ep, row, t, next_value, made.config.gamma, made.config.td_lambda)
+        q_tot = plain_mixer(made.live, [q[row, t, i, action[i]] for i in agents], state[row, t])
+        q_star = plain_central(made.live, [q_central[row, t, i, action[i]] for i in agents], state[row, t])
+        is_greedy = action == [greedy(ep, q, row, t, i) for i in agents]
+        w = weight(made.config.alpha, PlainStep(q_tot, y, q_star_of_greedy(row, t), is_greedy))
+        terms["weighted"].append(w * (y - q_tot) ** 2)
+        terms["central"].append((y - q_star) ** 2)
+        terms["w"].append(w)
+    return {name: float(np.mean(values)) for name, values in terms.items()}
+
+
+def plain_weighted(weight: Callable[[float, PlainStep], float]) -> Callable[[Learner, Episodes], float]:
+    def loss(made: Learner, ep: Episodes) -> float:
+        terms = plain_terms(made, ep, weight)
+        return terms["weighted"] + terms["central"]
+
+    return loss
+
+
 PLAIN: dict[str, Callable[[Learner, Episodes], float]] = {
     "iql": plain_iql,
     "vdn": plain_mixed(plain_sum),
@@ -374,6 +487,9 @@ PLAIN: dict[str, Callable[[Learner, Episodes], float]] = {
     "qtran": plain_qtran,
     "qtran_alt": plain_qtran_alt,
     "qpd": plain_qpd,
+    "qplex": plain_qplex,
+    "ow_qmix": plain_weighted(optimistic),
+    "cw_qmix": plain_weighted(central),
 }
 
 
@@ -444,13 +560,14 @@ def with_garbage(ep: Episodes, seed: int) -> Episodes:
 @pytest.mark.parametrize("td_lambda", [0.0, 0.7, 1.0])
 def test_garbage_after_the_end_changes_neither_loss_nor_gradients(name: str, td_lambda: float) -> None:
     made, ep = learner(name, td_lambda=td_lambda), episodes(lengths=(5, 1, 3, 2), ends="tltl")
-    loss, _ = made.loss(ep)
+    loss, terms = made.loss(ep)
     expected = gradients(loss, made.live)
     for seed in range(3):
         noise = with_garbage(ep, seed)
         assert not torch.equal(noise.obs, ep.obs)
-        noisy, _ = made.loss(noise)
+        noisy, noisy_terms = made.loss(noise)
         assert noisy.item() == loss.item()
+        assert noisy_terms == terms
         for parameter, gradient in gradients(noisy, made.live).items():
             before = expected[parameter]
             assert before is not None and gradient is not None, parameter
@@ -512,20 +629,34 @@ def test_every_live_parameter_learns(name: str) -> None:
 # Agents that change places.
 
 
+def reorder(part: Tensor, order: list[int], dim: int) -> None:
+    """Moves the agents' shares of a parameter, which lie along one axis: in blocks, one for each agent."""
+    by_agent = part.unflatten(dim, (len(order), -1)).movedim(dim, 0)
+    by_agent.copy_(by_agent[order].clone())
+
+
 def change_places(made: Learner, order: list[int]) -> None:
-    """Moves what belongs to one agent alone: the weights of its index, and those behind its utility or its channel."""
+    """Moves what belongs to one agent alone: the weights of its index and those of its utility in what mixes them."""
+    n = len(order)
     for networks in (made.live, made.target):
-        agent = networks["agent"]
-        index = agent.encode.weight.data[:, -agent.n_agents :]
-        index.copy_(index[:, order].clone())
-        if "mixer" in networks:
-            last, width = networks["mixer"].w1[-1], networks["mixer"].width
-            for rows in (last.weight.data, last.bias.data):
-                by_agent = rows.unflatten(0, (agent.n_agents, width))
-                by_agent.copy_(by_agent[order].clone())
-        if "critic" in networks:
-            by_agent = networks["critic"].merge[0].weight.data.unflatten(1, (agent.n_agents, -1))
-            by_agent.copy_(by_agent[:, order].clone())
+        for name, part in networks.items():
+            if isinstance(part, RecurrentAgent):
+                reorder(part.encode.weight.data[:, -n:], order, 1)
+            if name == "mixer":
+                reorder(part.w1[-1].weight.data, order, 0)
+                reorder(part.w1[-1].bias.data, order, 0)
+            if name == "critic":
+                reorder(part.merge[0].weight.data, order, 1)
+            if name == "central":
+                reorder(part.joint[0].weight.data[:, -n:], order, 1)
+            if name == "duelling":
+                for layer in (part.w[-1], part.v[-1]):
+                    reorder(layer.weight.data, order, 0)
+                    reorder(layer.bias.data, order, 0)
+                for heads in (part.importance.agent, part.importance.action):
+                    reorder(heads.weights[-1].data, order, 2)
+                    reorder(heads.biases[-1].data, order, 2)
+                reorder(part.importance.action.weights[0].data[:, SMALL.state_size :], order, 1)
 
 
 @EVERY
@@ -556,7 +687,9 @@ def test_the_utility_of_an_action_that_is_never_available_is_used_nowhere(name: 
     assert head[1] == 0
     assert head.abs().max() > 0
     for networks in (made.live, made.target):
-        networks["agent"].decode.bias.data[1] += 1000.0  # by far the best, were it available
+        for part in networks.values():
+            if isinstance(part, RecurrentAgent):
+                part.decode.bias.data[1] += 1000.0  # by far the best, were it available
     assert made.loss(ep)[0].item() == loss.item()
 
 
@@ -610,11 +743,14 @@ class Given(nn.Module):
         return self.q, torch.zeros(*self.q.shape[:3], 1, dtype=self.q.dtype)
 
 
-def q_tot(made: Learner, q: Tensor, state: Tensor) -> Tensor:
-    """The team's value of utilities q [B, N] in states [B, S]."""
+def q_tot(made: Learner, q: Tensor, action: Tensor, state: Tensor) -> Tensor:
+    """The team's value of actions [B, N] by the utilities q [B, N, A] in states [B, S]."""
+    q, action, state = q.unsqueeze(1), action.unsqueeze(1), state.unsqueeze(1)  # one step
+    if "duelling" in made.live:
+        return made.live["duelling"](taken(q, action), q.max(-1).values, action, state).squeeze(1)
     if "mixer" in made.live:
-        return made.live["mixer"](q.unsqueeze(1), state.unsqueeze(1)).squeeze(1)
-    return q.sum(-1)
+        return made.live["mixer"](taken(q, action), state).squeeze(1)
+    return taken(q, action).sum(-1).squeeze(1)
 
 
 @FACTORED
@@ -632,7 +768,7 @@ def test_the_agents_greedy_actions_are_the_best_joint_action(name: str) -> None:
         first, second = q.topk(2, -1).values.unbind(-1)
         if (first - second).min() <= 1e-3:
             continue
-        value = q_tot(made, taken(q.expand(len(joint), n, a), joint), state)
+        value = q_tot(made, q.expand(len(joint), n, a), joint, state)
         assert joint[value.argmax()].tolist() == q.argmax(-1).tolist()
         draws += 1
 
@@ -749,6 +885,184 @@ def test_qmix_mixes_with_the_state_of_the_same_time() -> None:
     assert made.loss(ep)[1]["q_mean"].item() == before
     ep.state[:, 1] += 1
     assert made.loss(ep)[1]["q_mean"].item() != before
+
+
+def random_duelling(random: torch.Generator, **fields: int) -> DuellingMixer:
+    sizes = Sizes(n_agents=3, n_actions=4)
+    mixer = DuellingMixer(sizes, algorithm("qplex").Config(**fields)).double()
+    for parameter in mixer.parameters():
+        parameter.data.copy_(torch.randn(parameter.shape, generator=random, dtype=torch.float64) / 2)
+    return mixer
+
+
+HEADS = pytest.mark.parametrize("fields", [{"heads": 4, "importance_layers": 1}, {"heads": 3, "importance_layers": 3}])
+
+
+@HEADS
+def test_qplexs_advantage_is_zero_at_the_greedy_joint_action_and_below_zero_elsewhere(fields: dict[str, int]) -> None:
+    random = torch.Generator().manual_seed(0)
+    joint = torch.tensor(list(itertools.product(range(4), repeat=3))).unsqueeze(1)  # [A^N, 1, N]
+    for _ in range(50):
+        mixer = random_duelling(random, **fields)
+        q = 3 * torch.randn(3, 4, generator=random, dtype=torch.float64)
+        state = torch.randn(1, 1, 4, generator=random, dtype=torch.float64).expand(64, -1, -1)
+        best = q.max(-1).values.expand(64, 1, 3)
+        value = mixer(taken(q.expand(64, 1, 3, 4), joint), best, joint, state)[:, 0]
+        v_tot = (mixer.w(state[0, 0]).abs() * best[0, 0] + mixer.v(state[0, 0])).sum()
+        is_greedy = (joint[:, 0] == q.argmax(-1)).all(-1)
+        assert is_greedy.sum() == 1
+        torch.testing.assert_close(value[is_greedy][0], v_tot)
+        assert (value[~is_greedy] < v_tot).all()
+
+
+@HEADS
+def test_qplexs_importances_are_positive_and_differ_between_joint_actions(fields: dict[str, int]) -> None:
+    random = torch.Generator().manual_seed(0)
+    for _ in range(20):
+        importance = random_duelling(random, **fields).importance
+        state = 3 * torch.randn(1, 1, 4, generator=random, dtype=torch.float64).expand(64, -1, -1)
+        joint = torch.tensor(list(itertools.product(range(4), repeat=3))).unsqueeze(1)
+        weights = importance(joint, state)
+        assert weights.shape == (64, 1, 3)
+        assert weights.min() > 0
+        assert (weights.amax(0) > 1.001 * weights.amin(0)).any()
+
+
+@pytest.mark.parametrize("stop_gradient", [True, False])
+def test_qplexs_agents_learn_through_the_advantage_only_without_stop_gradient(stop_gradient: bool) -> None:
+    """Q_tot = sum w V + v + sum lambda w (q - V): with the gradient stopped, dQ_tot / dq is w, as of sum w q + v."""
+    made, ep = learner("qplex", stop_gradient=stop_gradient), episodes(lengths=(3, 3), ends="ll")
+    agent = Given(torch.randn(2, 4, 2, 3, dtype=torch.float64))
+    made.live["agent"] = agent
+    total = made.loss(ep)[1]["q_mean"] * 6  # 6 steps in the mean
+    (gradient,) = torch.autograd.grad(total, agent.q, retain_graph=True)
+    mixer, state = made.live["duelling"], ep.state[:, :-1]
+    w, importance = mixer.w(state).abs(), mixer.importance(ep.action, state)
+    expected = torch.zeros_like(gradient)
+    of_steps, greedy_action = expected[:, :-1], best_available(agent.q, ep.available)[:, :-1]
+    if stop_gradient:
+        of_steps.scatter_add_(-1, ep.action.unsqueeze(-1), w.unsqueeze(-1))
+    else:
+        of_steps.scatter_add_(-1, ep.action.unsqueeze(-1), (importance * w).unsqueeze(-1))
+        of_steps.scatter_add_(-1, greedy_action.unsqueeze(-1), ((1 - importance) * w).unsqueeze(-1))
+    torch.testing.assert_close(gradient, expected)
+    assert (ep.action != greedy_action).any()
+    assert all(moved(one) for one in gradients(total, mixer).values())  # w, v and lambda
+
+
+def test_qplexs_importances_learn_nothing_from_greedy_actions() -> None:
+    made, ep = learner("qplex"), episodes(lengths=(3, 3), ends="ll")
+    made.live["agent"] = Given(F.pad(F.one_hot(ep.action, 3), (0, 0, 0, 0, 0, 1)).double())
+    found = gradients(made.loss(ep)[0], made.live["duelling"])
+    assert {name for name, one in found.items() if moved(one)} == {
+        name for name in found if not name.startswith("importance")
+    }
+
+
+class Sum(nn.Module):
+    """A mixer that adds, so that values can be worked out by hand."""
+
+    def forward(self, q: Tensor, state: Tensor) -> Tensor:
+        return q.sum(-1)
+
+
+@pytest.mark.parametrize(("name", "weights"), [("ow_qmix", [1, 0.1, 1, 1]), ("cw_qmix", [1, 0.1, 1, 0.1])])
+def test_the_weights_of_weighted_qmix_are_those_worked_out_by_hand(name: str, weights: list[float]) -> None:
+    # Q_tot = [[3, 1], [4, 2]], greedy (1, 0); y = [[5, 0], [4.5, 2.5]]; Q* = [[1.6, 0], [4.6, 3]], 4.6 at (1, 0).
+    sizes = Sizes(2, 2, 1, 1)
+    made = learner(name, sizes, alpha=0.1)
+    ep = episodes(sizes, lengths=(1, 1, 1, 1), ends="tttt")
+    ep.available[:] = True
+    ep = ep._replace(
+        action=torch.tensor([[[0, 0]], [[0, 1]], [[1, 0]], [[1, 1]]]),
+        reward=torch.tensor([[5.0], [0.0], [4.5], [2.5]], dtype=torch.float64),
+    )
+
+    def given(utilities: list[list[float]]) -> Given:
+        return Given(torch.tensor(utilities, dtype=torch.float64).expand(4, 2, 2, 2).clone())
+
+    made.live["agent"], made.live["mixer"] = given([[1, 2], [2, 0]]), Sum()
+    for networks in (made.live, made.target):
+        networks["central_agent"], networks["central"] = given([[0, 3], [1.6, 0]]), Sum()
+    loss, terms = made.loss(ep)
+    errors = [-2, 1, -0.5, -0.5]  # Q_tot - y
+    assert terms["w"].item() == pytest.approx(sum(weights) / 4)
+    assert terms["weighted"].item() == pytest.approx(sum(w * e**2 for w, e in zip(weights, errors, strict=True)) / 4)
+    assert terms["central"].item() == pytest.approx((3.4**2 + 0 + 0.1**2 + 0.5**2) / 4)
+    assert loss.item() == pytest.approx(terms["weighted"].item() + terms["central"].item())
+    (gradient,) = torch.autograd.grad(terms["weighted"], made.live["agent"].q)
+    for row, (a, b) in enumerate(ep.action[:, 0].tolist()):  # w is a constant: each agent gets 2 w (Q_tot - y) / 4
+        expected = weights[row] * errors[row] / 2
+        assert gradient[row, 0, 0, a].item() == pytest.approx(expected)
+        assert gradient[row, 0, 1, b].item() == pytest.approx(expected)
+        assert gradient[row, 0, 0, 1 - a] == gradient[row, 0, 1, 1 - b] == 0
+
+
+@pytest.mark.parametrize(("name", "weight"), [("ow_qmix", optimistic), ("cw_qmix", central)])
+@pytest.mark.parametrize("alpha", [0.0, 0.4])
+def test_the_weights_of_weighted_qmix_equal_their_plain_twin(
+    name: str, weight: Callable[[float, PlainStep], float], alpha: float
+) -> None:
+    for seed in range(3):
+        made, ep = learner(name, seed=seed, td_lambda=0.5, alpha=alpha), episodes(seed=seed)
+        ep = ep._replace(reward=100 * ep.reward)  # so that Q_tot is too high in some steps and too low in others
+        _, terms = made.loss(ep)
+        for term, expected in plain_terms(made, ep, weight).items():
+            assert terms[term].item() == pytest.approx(expected, rel=1e-6, abs=1e-6), term
+        assert alpha < terms["w"].item() < 1
+
+
+@WEIGHTED
+def test_weighted_qmix_with_equal_weights_and_qmixs_own_target_is_qmix(name: str) -> None:
+    qmix, made, ep = learner("qmix", td_lambda=0.5), learner(name, td_lambda=0.5, alpha=1.0), episodes()
+    made.live["agent"], made.live["mixer"] = qmix.live["agent"], qmix.live["mixer"]
+    made.target["central_agent"], made.target["central"] = qmix.target["agent"], qmix.target["mixer"]
+    ep = ep._replace(reward=100 * ep.reward)  # so that Q_tot is too high in some steps and too low in others
+    loss, _ = qmix.loss(ep)
+    weighted = made.loss(ep)[1]["weighted"]
+    assert weighted.item() == loss.item()
+    for ours, theirs in zip(gradients(weighted, qmix.live).values(), gradients(loss, qmix.live).values(), strict=True):
+        assert ours is not None and theirs is not None
+        torch.testing.assert_close(ours, theirs, rtol=1e-12, atol=1e-12)
+    without = learner(name, td_lambda=0.5, alpha=0.5)
+    without.live, without.target = made.live, made.target
+    assert without.loss(ep)[1]["weighted"].item() < loss.item()
+
+
+@WEIGHTED
+def test_weighted_qmixs_gradients_go_where_its_table_says(name: str) -> None:
+    made, ep = learner(name), episodes()
+    _, terms = made.loss(ep)
+    for term, learns in (("weighted", ("agent", "mixer")), ("central", ("central_agent", "central"))):
+        for parameter, gradient in gradients(terms[term], made.live).items():
+            assert moved(gradient) is parameter.startswith(learns), f"{term}: {parameter}"
+    assert not terms["w"].requires_grad
+
+
+@WEIGHTED
+def test_weighted_qmixs_targets_come_from_the_central_value_alone(name: str, targets) -> None:
+    made, ep = learner(name), episodes()
+    y, _ = targets(made, ep)
+    for unused in ("agent", "mixer"):
+        for parameter in made.target[unused].parameters():
+            parameter.zero_()
+    same, _ = targets(made, ep)
+    assert torch.equal(same, y)
+
+
+@pytest.mark.parametrize(
+    ("name", "field", "value"),
+    [
+        ("qplex", "heads", 0),
+        ("qplex", "importance_layers", 0),
+        ("ow_qmix", "alpha", 1.5),
+        ("cw_qmix", "alpha", -0.1),
+        ("cw_qmix", "central_width", 0),
+    ],
+)
+def test_fields_out_of_range_are_named_with_what_would_do(name: str, field: str, value: float) -> None:
+    with pytest.raises(ValueError, match=rf"{field} is {value}; it must"):
+        algorithm(name).Config(**{field: value})
 
 
 class Table(nn.Module):
