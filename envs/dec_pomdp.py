@@ -288,7 +288,7 @@ PRESETS = {
 }
 
 
-class Optimal:
+class Planned:
     """Plays the plan that is best for the horizon, each agent by what it has seen since the start.
 
     For a horizon without a plan of its own, the plans of shorter ones follow one another, which need not be the best.
@@ -360,7 +360,7 @@ class DecPOMDP(Environment):
     Params = Params
     presets = PRESETS
     kernels = Kernels(reset, step, observe, summarise, available)
-    scripted = {"optimal": Optimal, "constant": Constant}
+    scripted = {"planned": Planned, "constant": Constant}
 
     def check(self) -> None:
         self.problem = self._problem()

@@ -141,7 +141,7 @@ def written(tree: Tree, n_seen: int) -> str:
 def worth(problem: Any, team: Any) -> float:
     """The expected return of two agents who act on all that each has seen, exactly.
 
-    team: an Optimal of `envs/dec_pomdp.py`, of which its words are read: begins [T], widths [T, 2] and actions.
+    team: a Planned of `envs/dec_pomdp.py`, of which its words are read: begins [T], widths [T, 2] and actions.
     """
     chances = {(s, 0, 0): float(chance) for s, chance in enumerate(problem.start) if chance > 0}
     reward, total, longest = expected_reward(problem), 0.0, np.max(team.widths)  # what is older than that is not read

@@ -17,7 +17,7 @@ import coopgym
 from coopgym.cli import main
 from coopgym.envs import environment
 from coopgym.envs.core import Batch, Environment
-from coopgym.envs.dec_pomdp import COUNTED, PRESETS, Constant, Optimal, Shipped
+from coopgym.envs.dec_pomdp import COUNTED, PRESETS, Constant, Planned, Shipped
 from coopgym.envs.dec_pomdp_problems import OPTIMA, PLANS, PROBLEMS, VERIFIED
 from coopgym.envs.rendering import Renderer
 from tests.games import choose
@@ -406,16 +406,16 @@ def test_the_search_is_exact_for_three_steps():
 def test_the_plans_that_ship_are_worth_the_optimum(name):
     for horizon in PLANS[name]:
         env = dec_pomdp(name, horizon=horizon)
-        assert worth(env.problem, Optimal(env)) == pytest.approx(OPTIMA[name][horizon], abs=1e-9)
+        assert worth(env.problem, Planned(env)) == pytest.approx(OPTIMA[name][horizon], abs=1e-9)
 
 
 @every_problem
 def test_plans_put_together_do_not_beat_the_published_optimum(name):
     for horizon in {*OPTIMA[name]} - {*PLANS[name]}:
         env = dec_pomdp(name, horizon=horizon)
-        assert worth(env.problem, Optimal(env)) <= OPTIMA[name][horizon] + 1e-9
+        assert worth(env.problem, Planned(env)) <= OPTIMA[name][horizon] + 1e-9
     twice = dec_pomdp("dec_tiger", horizon=6)  # the plan for three steps, twice
-    assert worth(twice.problem, Optimal(twice)) == pytest.approx(OPTIMA["dec_tiger"][6], abs=1e-9)
+    assert worth(twice.problem, Planned(twice)) == pytest.approx(OPTIMA["dec_tiger"][6], abs=1e-9)
 
 
 # --- scripted teams ---
@@ -431,19 +431,19 @@ def returns(env: Any, team: Any, rows: int, seed: int = 0) -> np.ndarray:
 
 
 @every_problem
-def test_the_optimal_team_earns_the_optimum(name):
+def test_the_planned_team_earns_the_optimum(name):
     env = dec_pomdp(name)
-    earned = returns(env, Optimal(env), 20_000)
+    earned = returns(env, Planned(env), 20_000)
     assert earned.std() > 0
     assert abs(earned.mean() - env.optimum()[0]) < 4 * earned.std() / math.sqrt(20_000)
 
 
-def test_the_optimal_team_knows_where_an_episode_begins():
+def test_the_planned_team_knows_where_an_episode_begins():
     """In a batch whose rows begin at different times, each plays as it would alone."""
     env = dec_pomdp("grid_meeting_2x2", horizon=4)
     playing = Batch(env, 3, 0)
     out = playing.reset()
-    team, alone = Optimal(env), [Optimal(env) for _ in range(3)]
+    team, alone = Planned(env), [Planned(env) for _ in range(3)]
     team.reset(3)
     for one in alone:
         one.reset(1)
@@ -503,7 +503,7 @@ def test_the_constant_team_repeats_the_best_joint_action(axes):
 
 def test_there_is_no_plan_for_tables_of_ones_own():
     with pytest.raises(ValueError, match=r"no plan for the problem 'custom'; there is one for dec_tiger"):
-        Optimal(dec_pomdp(**random_tables(0)))
+        Planned(dec_pomdp(**random_tables(0)))
 
 
 # --- parameters ---
