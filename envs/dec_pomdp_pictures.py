@@ -186,7 +186,7 @@ def _draw_grid(env: Any, canvas: Canvas, scene: Scene) -> None:
 
 def _draw_agents(env: Any, canvas: Canvas, scene: Scene) -> None:
     here = _places(env, int(scene.arrays.state[scene.e]))
-    canvas.trail(scene.trail, AGENT_RADIUS)
+    canvas.trail(scene.trail, AGENT_RADIUS / 3)
     if scene.action is not None:
         before = _places(env, int(scene.arrays.previous[scene.e]))
         for i, ((x, y), (to_x, to_y)) in enumerate(zip(before, here, strict=True)):
