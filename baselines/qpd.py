@@ -36,7 +36,7 @@ Differences from the paper and from the authors' code
     - Gradients are taken in the middle of each part of a segment (o = 1/2, `path_offset`); the authors take its
       beginning (`path_offset=0`). The errors of all later segments add up, and an episode may have hundreds: on
       `predator_prey_v1`, after 30 000 steps, sum_i c_i missed Q, which is 0.3 on average, by 13 (root mean square) with
-      5 points at the beginnings, and by 0.9 with 2 in the middles.
+      5 points at the beginnings, by 0.9 with 2 in the middles and by 0.1 with 5.
     - Agents: the recurrent ones of all algorithms here, from the beginning of the episode, with their index and last
       action. The authors' LSTM sees a window of the last 12 observations (default) or 16 (script), without either.
     - The authors' code comes with two sets of hyper-parameters. In its defaults each coordinate of a gradient is cut to
