@@ -14,6 +14,7 @@ Differences from the paper and from the authors' code
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -49,9 +50,9 @@ class MonotonicMixer(nn.Module):
 
         self.w1, self.w2 = from_state(n_agents * width, hyper_width), from_state(width, hyper_width)
         self.b1, self.b2 = nn.Linear(state_size, width), from_state(1, width)
-        with torch.no_grad():
-            for last in (self.w1[-1], self.w2[-1], self.b1, self.b2[-1]):
-                last.weight.mul_(scale)
+        last: Any
+        for last in (self.w1[-1], self.w2[-1], self.b1, self.b2[-1]):
+            last.weight.data.mul_(scale)
 
     def forward(self, q: Tensor, state: Tensor) -> Tensor:
         """q: [B, T, N], state: [B, T, S]. Returns [B, T]."""

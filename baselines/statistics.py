@@ -25,7 +25,7 @@ REPLICATES = 10_000
 LEVEL = 0.95
 CHUNK = 2_000_000  # numbers that are resampled at the same time, at most
 
-Statistic = Callable[[np.ndarray], np.ndarray]  # [..., R, K] -> [...]
+Statistic = Callable[..., np.ndarray]  # [..., R, K], or two of them -> [...]
 
 
 @dataclass(frozen=True)
@@ -43,10 +43,10 @@ class Estimate:
 
 def normalised(scores: np.ndarray, low: float | Sequence[float], high: float | Sequence[float]) -> np.ndarray:
     """Scores [R, K, ...] with `low` of each task at 0 and `high` at 1. Raises ValueError where the two are equal."""
-    low, high = (np.asarray(bound, float).reshape(-1, *[1] * (np.ndim(scores) - 2)) for bound in (low, high))
-    if (low == high).any():
+    nought, one = (np.asarray(bound, float).reshape(-1, *[1] * (np.ndim(scores) - 2)) for bound in (low, high))
+    if (nought == one).any():
         raise ValueError("a task whose lowest and highest score are equal cannot be normalised")
-    return np.asarray((scores - low) / (high - low))
+    return np.asarray((scores - nought) / (one - nought))
 
 
 def mean(scores: np.ndarray) -> np.ndarray:
@@ -128,8 +128,8 @@ def estimate(
 ) -> Estimate:
     """A statistic of scores [R, K] with its stratified bootstrap interval; a single run has none but itself."""
     if any(group.shape[0] < 2 for group in groups):
-        value = float(statistic(*(np.asarray(group, float) for group in groups)))
-        return Estimate(value, -math.inf, math.inf, level)
+        alone = statistic(*(np.asarray(group, float) for group in groups))
+        return Estimate(float(alone), -math.inf, math.inf, level)
     value, low, high = bootstrap(statistic, *groups, seed=seed, replicates=replicates, level=level)
     return Estimate(float(value), float(low), float(high), level)
 
