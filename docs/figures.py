@@ -103,7 +103,8 @@ def draw_table(axes: Any, title: str, values: np.ndarray) -> None:
     """Nine cells with their numbers, the best one framed."""
     axes.imshow(values, cmap="cividis", vmin=-12, vmax=8)
     for (i, j), value in np.ndenumerate(values):
-        axes.text(j, i, f"{round(value, 1) + 0.0:.1f}", ha="center", va="center", color="white" if value < 0 else "black")
+        colour = "white" if value < 0 else "black"
+        axes.text(j, i, f"{round(value, 1) + 0.0:.1f}", ha="center", va="center", color=colour)
     i, j = np.unravel_index(values.argmax(), values.shape)
     axes.add_patch(plt.Rectangle((j - 0.47, i - 0.47), 0.94, 0.94, fill=False, edgecolor="#d55e00", linewidth=3))
     axes.set(title=title, xticks=range(3), yticks=range(3), xticklabels=NAMES, yticklabels=NAMES)
