@@ -34,7 +34,7 @@ class TrainedTeam(Team):
     def check_fits(self, env: Environment) -> None:
         """Raises ValueError where the team's networks do not fit an environment."""
         own = self.environment
-        for what in ("n_agents", "obs_size", "n_actions"):
+        for what in ("n_agents", "obs_size", "n_actions", "action_bounds"):
             if getattr(own, what) != getattr(env, what):
                 raise ValueError(
                     f"the team was trained on {own!r} with {what} {getattr(own, what)}; "

@@ -77,6 +77,10 @@ def train(
     settings, config = with_fields(settings or Settings(), config or learner_class.Config(), fields)
     if env.individual_rewards:
         raise ValueError("reward_mode is 'per_agent'; these algorithms learn from one team reward: take team_sum")
+    if env.action_bounds is not None:
+        raise ValueError(
+            f"{env.id} has continuous actions here; these algorithms choose among actions: take discrete ones"
+        )
     path = Path(out) if out is not None else None
     if path is not None and (path / "config.json").exists():
         raise FileExistsError(f"{path} holds a run already; choose another folder")

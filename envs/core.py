@@ -30,7 +30,7 @@ class Kernels(NamedTuple):
     """The compiled rules of a family. p are its parameters, s its arrays, e the instance."""
 
     reset: Any  # (p, s, e) -> None            starts a new episode
-    step: Any  # (p, s, e, action [N] int64) -> (reward, terminated)
+    step: Any  # (p, s, e, action) -> (reward, terminated); action: [N] int64, or [N, A] float64 where it is continuous
     observe: Any  # (p, s, e, obs [N, O]) -> None, writes every element
     summarise: Any  # (p, s, e, state [S]) -> None, the state for centralised training; writes every element
     available: Any  # (p, s, e, mask [N, A]) -> None, 1 where an agent may take an action; writes every element
@@ -61,7 +61,7 @@ class Scene(NamedTuple):
     e: int  # the instance to draw
     steps: int  # of the episode so far
     horizon: int  # steps after which the episode is cut off
-    action: np.ndarray | None  # [N], the last joint action; None before the first step
+    action: np.ndarray | None  # [N], or [N, A], the last joint action; None before the first step
     reward: float  # the team reward of the last step
     team_return: float  # of the episode so far
     terminated: bool  # the rules have ended the episode
@@ -92,7 +92,8 @@ class Environment:
 
     # Set by `check`, from the parameters:
     n_agents: int
-    action_names: tuple[str, ...]
+    action_names: tuple[str, ...]  # of the actions to choose from or, where they are continuous, of their components
+    action_bounds: tuple[float, float] | None = None  # of each component of a continuous action; None: a choice of one
     observation_layout: tuple[Field, ...]
     state_layout: tuple[Field, ...]
 
@@ -137,8 +138,19 @@ class Environment:
         return None
 
     def keys(self) -> dict[str, int]:
-        """The keys that drive one agent by hand, by pygame's names, and the action of each."""
+        """The keys that drive one agent by hand, by pygame's names, and the action of each, or the component."""
         return {str(i + 1): i for i in range(min(self.n_actions, 9))}
+
+    def alone(self, component: int) -> np.ndarray:
+        """The continuous action [A] in which one component has its highest value, and every other is 0 or next to it.
+
+        It is what a key stands for when a game is played by hand; `noop` names the component that may do nothing.
+        """
+        assert self.action_bounds is not None
+        low, high = self.action_bounds
+        action = np.full(self.n_actions, min(max(0.0, low), high))
+        action[component] = high
+        return action
 
     @property
     def horizon(self) -> int:
@@ -147,7 +159,13 @@ class Environment:
 
     @property
     def n_actions(self) -> int:
+        """A: the actions to choose from or, where they are continuous, the components of one."""
         return len(self.action_names)
+
+    @property
+    def action_shape(self) -> tuple[int, ...]:
+        """The shape of one agent's action: () for a choice, (A,) where it is continuous."""
+        return () if self.action_bounds is None else (self.n_actions,)
 
     @property
     def obs_size(self) -> int:
@@ -211,8 +229,8 @@ class Step(NamedTuple):
 
     obs: np.ndarray  # [E, N, O] float32
     state: np.ndarray  # [E, S] float32
-    action_mask: np.ndarray  # [E, N, A] int8
-    action: np.ndarray  # [E, N] int64, the last joint action, illegal actions replaced by the no-op
+    action_mask: np.ndarray  # [E, N, A] int8; all ones where actions are continuous
+    action: np.ndarray  # [E, N] int64, the last joint action, illegal ones replaced by the no-op; or [E, N, A] float64
     reward: np.ndarray  # [E] float64, shared by the team
     agent_reward: np.ndarray  # [E, N] float64, what each agent gets: its own with individual rewards, or the team's
     terminated: np.ndarray  # [E] bool: the rules ended the episode, so nothing follows
@@ -261,9 +279,7 @@ def _advance(p, s, e, actions, noop, horizon, autoreset, out):
     if out.ended[e]:  # next_step: this step does nothing but start the next episode
         restart(p, s, e, out)  # type: ignore[name-defined]  # noqa: F821
         return
-    for i in range(actions.shape[1]):
-        legal = out.action_mask[e, i, actions[e, i]]
-        out.action[e, i] = actions[e, i] if legal else noop
+    note_action(e, actions, noop, out)  # type: ignore[name-defined]  # noqa: F821
     if s.t[e] == 0:
         out.team_return[e] = 0.0
     out.reward[e], out.terminated[e] = step(p, s, e, out.action[e])  # type: ignore[name-defined]  # noqa: F821
@@ -332,7 +348,32 @@ def _first_wrong(actions, strict, out):
     return -1
 
 
+def _first_outside(actions, strict, out):
+    """The flat index of the first action with a component that is not in [low, high]; -1 without any."""
+    n_envs, n_agents, n_components = actions.shape
+    for e in range(n_envs):
+        for i in range(n_agents):
+            for k in range(n_components):
+                if not low <= actions[e, i, k] <= high:  # type: ignore[name-defined]  # noqa: F821
+                    return e * n_agents + i
+    return -1
+
+
 # Loops instead of array assignments: those compile for seconds, and to more code.
+
+
+@kernel
+def _note_choice(e, actions, noop, out):
+    for i in range(actions.shape[1]):
+        legal = out.action_mask[e, i, actions[e, i]]
+        out.action[e, i] = actions[e, i] if legal else noop
+
+
+@kernel
+def _note_components(e, actions, noop, out):
+    for i in range(actions.shape[1]):
+        for k in range(actions.shape[2]):
+            out.action[e, i, k] = actions[e, i, k]
 
 
 @kernel
@@ -391,17 +432,23 @@ class Loops(NamedTuple):
     pack: Any  # (params, arrays, out) -> game, what the others take
     seed: Any  # (rng, seeds [E] int64, rows [E] bool)
     reset: Any  # (game, rows [E] bool)
-    step: Any  # (game, actions [E, N] int64, noop, horizon, autoreset, strict) -> -1 or the index of a wrong action
+    step: Any  # (game, actions, noop, horizon, autoreset, strict) -> -1 or the index of a wrong action
     step_parallel: Any  # the same on several threads
 
 
 @functools.cache
-def loops(kernels: Kernels, individual_rewards: bool, masks_change: bool) -> Loops:
+def loops(
+    kernels: Kernels, individual_rewards: bool, masks_change: bool, action_bounds: tuple[float, float] | None
+) -> Loops:
     """The compiled loops over these kernels."""
     import numba
 
     names = {**kernels._asdict(), "borrowed": borrowed, "Game": Game}
-    names |= {"first_wrong": _first_wrong, "note_end": _note_end}
+    names |= {"first_wrong": _first_wrong, "note_action": _note_choice, "note_end": _note_end}
+    if action_bounds is not None:
+        low, high = map(float, action_bounds)
+        names["first_wrong"] = bind(_first_outside, {"low": low, "high": high})
+        names["note_action"] = _note_components
     names["note_rewards"] = _note_own_rewards if individual_rewards else _note_team_reward
     if masks_change:
         names |= {"note_fixed_masks": _no_fixed_masks, "note_final_mask": _note_final_mask}
@@ -483,7 +530,7 @@ class Batch:
             obs=np.zeros(obs, np.float32),
             state=np.zeros(state, np.float32),
             action_mask=np.zeros(mask, np.int8),
-            action=np.zeros((num_envs, n), np.int64),
+            action=np.zeros((num_envs, n, *env.action_shape), np.int64 if env.action_bounds is None else np.float64),
             reward=np.zeros(num_envs, np.float64),
             agent_reward=np.zeros((num_envs, n), np.float64),
             terminated=np.zeros(num_envs, np.bool_),
@@ -503,7 +550,8 @@ class Batch:
     def _compile(self) -> None:
         """Gets the machine code, from the cache where it is there."""
         every_row = np.ones(self.num_envs, np.bool_)
-        self._loops = loops(self.env.kernels, self.env.individual_rewards, self.env.masks_change)
+        env = self.env
+        self._loops = loops(env.kernels, env.individual_rewards, env.masks_change, env.action_bounds)
         self._game = self._loops.pack(self.params, self.arrays, self.out)
         self._reset = entry(self._loops.reset, self._game, every_row)
         step = self._loops.step if self.num_threads == 1 else self._loops.step_parallel
@@ -545,12 +593,12 @@ class Batch:
         return self.out
 
     def step(self, actions: np.ndarray) -> Step:
-        """actions: [E, N] of whole numbers, each in [0, A).
+        """actions: [E, N] of whole numbers, each in [0, A), or [E, N, A] of numbers where they are continuous.
 
         Raises ValueError for another shape or range, TypeError for another dtype, RuntimeError before the first reset
         and, under autoreset "disabled", for a row that has ended.
         """
-        actions = whole_numbers(actions, (self.num_envs, self.env.n_agents), "environments, agents")
+        actions = joint_actions(self.env, actions, (self.num_envs, self.env.n_agents), "environments, agents")
         if not self.started:
             raise RuntimeError("step was called before reset; call reset first")
         if self.autoreset == "disabled" and self.out.ended.any():
@@ -562,7 +610,7 @@ class Batch:
         return self.out
 
     def advance(self, actions: np.ndarray) -> None:
-        """A step without questions. actions: [E, N] int64, contiguous; each running, or to be restarted by the step.
+        """A step without questions. actions: as in `Step`, contiguous; each running, or to be restarted by the step.
 
         Raises ValueError for an action out of range and, under illegal_action "raise", for an illegal one.
         """
@@ -587,6 +635,11 @@ class Batch:
 
     def _wrong_action(self, actions: np.ndarray, e: int, i: int) -> ValueError:
         who = self.env.agents[i] if self.num_envs == 1 else f"{self.env.agents[i]} in environment {e}"
+        if self.env.action_bounds is not None:
+            low, high = self.env.action_bounds
+            return ValueError(
+                f"the action of {who} is {actions[e, i].tolist()}; each component must lie in [{low:g}, {high:g}]"
+            )
         if not 0 <= actions[e, i] < self.env.n_actions:
             return ValueError(f"the action of {who} is {actions[e, i]}; it must lie in [0, {self.env.n_actions - 1}]")
         legal = np.flatnonzero(self.out.action_mask[e, i]).tolist()
@@ -672,6 +725,26 @@ def whole_numbers(actions: Any, shape: tuple[int, ...], axes: str) -> np.ndarray
     if actions.dtype.kind not in "iu":
         raise TypeError(f"actions have dtype {actions.dtype}; they must be whole numbers")
     return np.ascontiguousarray(actions, np.int64)
+
+
+def real_numbers(actions: Any, shape: tuple[int, ...], axes: str) -> np.ndarray:
+    """The actions as a contiguous float64 array; raises ValueError for another shape, TypeError for other contents."""
+    actions = np.asarray(actions)
+    if actions.shape != shape:
+        raise ValueError(f"actions have shape {actions.shape}; it must be {shape}: {axes}")
+    if actions.dtype.kind not in "fiu":
+        raise TypeError(f"actions have dtype {actions.dtype}; they must be numbers")
+    return np.ascontiguousarray(actions, np.float64)
+
+
+def joint_actions(env: Environment, actions: Any, shape: tuple[int, ...], axes: str) -> np.ndarray:
+    """The actions of agents as the loops take them. shape, axes: without the components of continuous ones.
+
+    Raises ValueError for another shape, TypeError for other contents.
+    """
+    if env.action_bounds is None:
+        return whole_numbers(actions, shape, axes)
+    return real_numbers(actions, (*shape, *env.action_shape), f"{axes}, components")
 
 
 def checked_seed(seed: Any) -> int:

@@ -4,7 +4,7 @@ import warnings
 from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
-from gymnasium.spaces import Box
+from gymnasium.spaces import Box, Discrete, MultiDiscrete
 
 from coopgym.envs.core import Batch, Environment, Field, bounds, slices
 
@@ -33,6 +33,20 @@ def box(layout: tuple[Field, ...], *axes: int) -> Box:
     low, high = bounds(layout)
     shape = (*axes, len(low))
     return Box(np.broadcast_to(low, shape), np.broadcast_to(high, shape), shape, np.float32)
+
+
+def agent_action_space(env: Environment) -> Box | Discrete:
+    """The space of one agent's actions."""
+    if env.action_bounds is None:
+        return Discrete(env.n_actions)
+    return Box(*env.action_bounds, env.action_shape, np.float32)  # type: ignore[arg-type]
+
+
+def team_action_space(env: Environment) -> Box | MultiDiscrete:
+    """The space of all agents' actions."""
+    if env.action_bounds is None:
+        return MultiDiscrete([env.n_actions] * env.n_agents)
+    return Box(*env.action_bounds, (env.n_agents, *env.action_shape), np.float32)  # type: ignore[arg-type]
 
 
 def metadata(env: Environment) -> dict[str, Any]:

@@ -4,11 +4,20 @@ from typing import Any
 
 import gymnasium
 import numpy as np
-from gymnasium.spaces import MultiDiscrete
 
 from coopgym.envs import environment as declared
-from coopgym.envs.core import Batch, Environment, IllegalAction, Snapshot, checked_seed, whole_numbers
-from coopgym.envs.faces import RENDER_FPS, RENDER_MODES, Part, RenderMode, View, box, metadata, parts
+from coopgym.envs.core import Batch, Environment, IllegalAction, Snapshot, checked_seed, joint_actions
+from coopgym.envs.faces import (
+    RENDER_FPS,
+    RENDER_MODES,
+    Part,
+    RenderMode,
+    View,
+    box,
+    metadata,
+    parts,
+    team_action_space,
+)
 
 Infos = dict[str, np.ndarray]
 
@@ -18,8 +27,9 @@ class JointEnv(gymnasium.Env[np.ndarray, np.ndarray]):
 
     environment, preset, params: what `coopgym.environment` takes; illegal_action: whether an illegal action counts as
     the no-op or raises; show_sight: whether pictures show what the agents see.
-    infos hold "action_mask" [N, A] int8 and "state" [S] float32. `np_random` is seeded as Gymnasium asks and free for
-    the use of wrappers: the game draws from a stream of its own, started from the same seed.
+    infos hold "action_mask" [N, A] int8, unless actions are continuous, and "state" [S] float32. `np_random` is seeded
+    as Gymnasium asks and free for the use of wrappers: the game draws from a stream of its own, started from the same
+    seed.
     Raises ValueError for `reward_mode="per_agent"`, since one agent has one reward.
     """
 
@@ -43,7 +53,7 @@ class JointEnv(gymnasium.Env[np.ndarray, np.ndarray]):
         self._view = View(env, self.metadata["render_modes"], render_mode, show_sight)
         self._batch = Batch(env, 1, autoreset="disabled", illegal_action=illegal_action)
         self.observation_space = box(env.observation_layout, env.n_agents)
-        self.action_space = MultiDiscrete([env.n_actions] * env.n_agents)
+        self.action_space = team_action_space(env)
         self.state_space = box(env.state_layout)
 
     @property
@@ -71,12 +81,12 @@ class JointEnv(gymnasium.Env[np.ndarray, np.ndarray]):
         return out.obs[0].copy(), self._infos()
 
     def step(self, action: np.ndarray) -> tuple[np.ndarray, float, bool, bool, Infos]:
-        """Plays the joint action [N], each a whole number in [0, A).
+        """Plays the joint action [N], each a whole number in [0, A), or [N, A] where actions are continuous.
 
         Raises ValueError for another shape or range, TypeError for another dtype, RuntimeError before reset and after
         the end.
         """
-        actions = whole_numbers(action, (self.environment.n_agents,), "agents")
+        actions = joint_actions(self.environment, action, (self.environment.n_agents,), "agents")
         out = self._batch.out
         if out.ended[0]:
             state = "is over" if self._batch.started else "has not begun"
@@ -93,6 +103,8 @@ class JointEnv(gymnasium.Env[np.ndarray, np.ndarray]):
         )
 
     def _infos(self) -> Infos:
+        if self.environment.action_bounds is not None:
+            return {"state": self.state()}
         return {"action_mask": self._batch.out.action_mask[0].copy(), "state": self.state()}
 
     def state(self) -> np.ndarray:
@@ -102,7 +114,7 @@ class JointEnv(gymnasium.Env[np.ndarray, np.ndarray]):
         return np.array(self._batch.out.state[0])
 
     def action_masks(self) -> np.ndarray:
-        """What each agent may do, [N, A] int8."""
+        """What each agent may do, [N, A] int8; all ones where actions are continuous."""
         if not self._batch.started:
             raise RuntimeError("action_masks was called before reset; call reset first")
         return np.array(self._batch.out.action_mask[0])

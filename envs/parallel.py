@@ -1,7 +1,8 @@
 """A batch of one as a PettingZoo ParallelEnv.
 
 All agents live until the episode ends, and all get the same flags: `terminated` where the rules ended it, `truncated`
-where the time limit did. What they may do stands in `infos[agent]["action_mask"]`, from reset on and after the end too.
+where the time limit did. What they may do stands in `infos[agent]["action_mask"]`, from reset on and after the end too;
+infos are empty where actions are continuous, since spaces of those take no masks.
 """
 
 import operator
@@ -14,7 +15,17 @@ from gymnasium.spaces import Box, Discrete
 
 from coopgym.envs import environment as declared
 from coopgym.envs.core import Batch, Environment, IllegalAction, Snapshot, checked_seed
-from coopgym.envs.faces import RENDER_FPS, RENDER_MODES, Part, RenderMode, View, box, metadata, parts
+from coopgym.envs.faces import (
+    RENDER_FPS,
+    RENDER_MODES,
+    Part,
+    RenderMode,
+    View,
+    agent_action_space,
+    box,
+    metadata,
+    parts,
+)
 
 Observations = dict[str, np.ndarray]
 Infos = dict[str, dict[str, Any]]
@@ -56,7 +67,7 @@ class ParallelEnv(pettingzoo.ParallelEnv[str, np.ndarray, int]):
         self.possible_agents = list(env.agents)
         self.agents: list[str] = []
         self.observation_spaces = {agent: box(env.observation_layout) for agent in env.agents}
-        self.action_spaces = {agent: Discrete(env.n_actions) for agent in env.agents}
+        self.action_spaces = {agent: agent_action_space(env) for agent in env.agents}
         self.state_space = box(env.state_layout)
         self._batch = Batch(env, 1, autoreset="disabled", illegal_action=self.illegal_action)
         self._shorten()
@@ -65,8 +76,9 @@ class ParallelEnv(pettingzoo.ParallelEnv[str, np.ndarray, int]):
         """Keeps at hand what each step needs, since a step takes microseconds."""
         out, agents = self._batch.out, self.environment.agents
         self._names = agents
-        self._actions = np.zeros((1, len(agents)), np.int64)  # what `step` writes for the batch
-        self._write: Any = struct.Struct(f"={len(agents)}q").pack_into
+        self._continuous = self.environment.action_bounds is not None
+        self._actions = np.zeros_like(out.action)  # what `step` writes for the batch, [1, N] or [1, N, A]
+        self._write: Any = _write_vectors if self._continuous else struct.Struct(f"={len(agents)}q").pack_into
         self._pick = operator.itemgetter(*agents) if len(agents) > 1 else lambda actions: (actions[agents[0]],)
         # The batch's own arrays, [N, O], [N, A] and [N]:
         self._obs: np.ndarray = out.obs[0]
@@ -105,7 +117,7 @@ class ParallelEnv(pettingzoo.ParallelEnv[str, np.ndarray, int]):
     def observation_space(self, agent: str) -> Box:
         return self.observation_spaces[agent]  # type: ignore[return-value]
 
-    def action_space(self, agent: str) -> Discrete:
+    def action_space(self, agent: str) -> Box | Discrete:
         return self.action_spaces[agent]  # type: ignore[return-value]
 
     def reset(self, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Observations, Infos]:
@@ -122,18 +134,18 @@ class ParallelEnv(pettingzoo.ParallelEnv[str, np.ndarray, int]):
         return self._observations(), self._infos()
 
     def step(
-        self, actions: dict[str, int]
+        self, actions: dict[str, Any]
     ) -> tuple[Observations, dict[str, float], dict[str, bool], dict[str, bool], Infos]:
-        """Plays the action of every agent, each a whole number in [0, A).
+        """Plays the action of every agent, each a whole number in [0, A), or A numbers where actions are continuous.
 
         Raises RuntimeError before reset and after the end; ValueError for missing or unknown agents, for an action out
-        of range and, under illegal_action "raise", for an illegal one; TypeError for an action that is no whole number.
+        of range and, under illegal_action "raise", for an illegal one; TypeError for an action that is no such thing.
         """
         if not self.agents:
             raise RuntimeError(self._why_not_running())
         try:
             self._write(self._actions, 0, *self._pick(actions))
-        except (KeyError, TypeError, struct.error):
+        except (KeyError, TypeError, ValueError, struct.error):
             raise self._wrong_actions(actions) from None
         if len(actions) != len(self._names):
             raise self._wrong_actions(actions)
@@ -156,6 +168,8 @@ class ParallelEnv(pettingzoo.ParallelEnv[str, np.ndarray, int]):
         return dict(zip(self._names, self._obs.copy()))  # noqa: B905
 
     def _infos(self) -> Infos:
+        if self._continuous:
+            return {name: {} for name in self._names}
         return {name: {"action_mask": mask} for name, mask in zip(self._names, self._mask.copy())}  # noqa: B905
 
     def _why_not_running(self) -> str:
@@ -173,6 +187,8 @@ class ParallelEnv(pettingzoo.ParallelEnv[str, np.ndarray, int]):
             lacks = f"no action for {', '.join(missing)}" if missing else ""
             strange = f"unknown agents {', '.join(map(repr, unknown))}" if unknown else ""
             return ValueError(f"{lacks}{' and ' * bool(missing and unknown)}{strange}; give one for each of env.agents")
+        if self._continuous:
+            return self._wrong_vector(actions)
         last = self.environment.n_actions - 1
         for agent in self._names:
             try:
@@ -183,6 +199,15 @@ class ParallelEnv(pettingzoo.ParallelEnv[str, np.ndarray, int]):
                 return ValueError(f"the action of {agent} is {actions[agent]}; it must lie in [0, {last}]")
         raise AssertionError("every action can be written")  # pragma: no cover
 
+    def _wrong_vector(self, actions: dict[str, Any]) -> Exception:
+        for agent in self._names:
+            try:
+                _write_vectors(self._actions[:, :1], 0, actions[agent])
+            except (TypeError, ValueError):
+                words = f"it must be {self.environment.n_actions} numbers"
+                return TypeError(f"the action of {agent} is {actions[agent]!r}; {words}")
+        raise AssertionError("every action can be written")  # pragma: no cover
+
     def state(self) -> np.ndarray:
         """The state for centralised training, [S] float32; after the end, that of the ended episode."""
         if not self._batch.started:
@@ -190,7 +215,7 @@ class ParallelEnv(pettingzoo.ParallelEnv[str, np.ndarray, int]):
         return np.array(self._batch.out.state[0])
 
     def action_masks(self) -> np.ndarray:
-        """What each agent may do, [N, A] int8."""
+        """What each agent may do, [N, A] int8; all ones where actions are continuous."""
         if not self._batch.started:
             raise RuntimeError("action_masks was called before reset; call reset first")
         return self._mask.copy()
@@ -213,12 +238,24 @@ class ParallelEnv(pettingzoo.ParallelEnv[str, np.ndarray, int]):
         self.agents = [] if out.ended[0] else list(self._names)
 
     def __getstate__(self) -> dict[str, Any]:
-        shortcuts = ("_names", "_actions", "_write", "_pick", "_obs", "_mask", "_rewards")
+        shortcuts = ("_names", "_continuous", "_actions", "_write", "_pick", "_obs", "_mask", "_rewards")
         return {name: value for name, value in self.__dict__.items() if name not in shortcuts}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
         self._shorten()
+
+
+def _write_vectors(actions: np.ndarray, offset: int, *vectors: Any) -> None:
+    """Writes the agents' continuous actions into actions [1, N, A]; as `struct.pack_into` does with whole numbers.
+
+    Raises TypeError or ValueError for what is no vector of A numbers.
+    """
+    for i, vector in enumerate(vectors):
+        values = np.asarray(vector)
+        if values.shape != actions.shape[2:] or values.dtype.kind not in "fiu":
+            raise TypeError
+        actions[0, i] = values
 
 
 def aec_env(environment: str | Environment, preset: str | None = None, **options: Any) -> Any:

@@ -58,6 +58,13 @@ def drive(force, e, i, action, strength):
 
 
 @kernel
+def drive_along(force, e, i, action, strength):
+    """Sets the force on body i to what its continuous action [5] asks for: 1 -x, 2 +x, 3 -y, 4 +y; 0 is idle."""
+    force[e, i, 0] = (action[2] - action[1]) * strength
+    force[e, i, 1] = (action[4] - action[3]) * strength
+
+
+@kernel
 def push_apart(position, force, e, first, stop, touching, reach):
     """Adds the contact forces among the bodies of a group, all of one size. touching: twice their radius."""
     for i in range(first, stop):

@@ -24,11 +24,11 @@ def begin(canvas: Canvas, reach: float, radius: float) -> float:
     return half
 
 
-def fog(canvas: Canvas, half: float, x: float, y: float, sight: float) -> None:
-    """Covers the plane but for what lies within sight of (x, y), before anything is drawn on it."""
+def fog(canvas: Canvas, half: float, place: np.ndarray, sight: float) -> None:
+    """Covers the plane but for what lies within sight of a place [2], before anything is drawn on it."""
     if sight < math.inf:
         canvas.rectangle(-half, half, half, -half, FOG)
-        canvas.circle(x, y, sight, PAPER)
+        canvas.circle(place[0], place[1], sight, PAPER)
 
 
 def end(canvas: Canvas, half: float) -> float:
@@ -37,11 +37,11 @@ def end(canvas: Canvas, half: float) -> float:
     return canvas.foot(40)
 
 
-def draw_sight(canvas: Canvas, x: float, y: float, sight: float, i: int) -> None:
-    """How far agent i sees."""
+def draw_sight(canvas: Canvas, place: np.ndarray, sight: float, i: int) -> None:
+    """How far agent i sees from its place [2]."""
     if sight < math.inf:
-        canvas.circle(x, y, sight, agent_colour(i), 0.12)
-        canvas.ring(x, y, sight, agent_colour(i), 1.5)
+        canvas.circle(place[0], place[1], sight, agent_colour(i), 0.12)
+        canvas.ring(place[0], place[1], sight, agent_colour(i), 1.5)
 
 
 def draw_velocity(canvas: Canvas, place: np.ndarray, velocity: np.ndarray, radius: float) -> None:
@@ -51,9 +51,9 @@ def draw_velocity(canvas: Canvas, place: np.ndarray, velocity: np.ndarray, radiu
     canvas.line(x + along * vx, y + along * vy, x + (along + TICK) * vx, y + (along + TICK) * vy, INK, 3)
 
 
-def in_view(places: np.ndarray, x: float, y: float, sight: float, nearest: int = 0) -> np.ndarray:
-    """Which places [K, 2] can be seen from (x, y): the nearest ones, of those within sight, by number."""
-    distance = np.hypot(places[:, 0] - x, places[:, 1] - y)
+def in_view(places: np.ndarray, here: np.ndarray, sight: float, nearest: int = 0) -> np.ndarray:
+    """Which places [K, 2] can be seen from here [2]: the nearest ones, of those within sight, by number."""
+    distance = np.hypot(places[:, 0] - here[0], places[:, 1] - here[1])
     order = distance.argsort(kind="stable")[: nearest or len(places)]
     return np.sort(order[distance[order] <= sight])
 
@@ -84,3 +84,9 @@ def pushes(way: np.ndarray, short: float) -> np.ndarray:
     along_x, along_y = np.where(x > 0, 2, 1), np.where(y > 0, 4, 3)
     actions = np.where(np.abs(y) > np.abs(x), along_y, along_x)
     return np.where(np.abs(way).max(axis=-1) < short, 0, actions)
+
+
+def pushes_along(way: np.ndarray, whole: float) -> np.ndarray:
+    """Continuous actions [..., 5] that push along both axes, fully where the way is as long as `whole` or longer."""
+    x, y = np.moveaxis(np.clip(way / max(whole, 1e-12), -1.0, 1.0), -1, 0)
+    return np.stack([np.zeros_like(x), *(np.maximum(one, 0.0) for one in (-x, x, -y, y))], axis=-1)

@@ -23,7 +23,7 @@ from coopgym.envs.rendering import (
     picture,
     pygame_module,
 )
-from coopgym.envs.teams import Policy, RandomTeam
+from coopgym.envs.teams import RANDOM, Policy, named_team
 
 PANEL = 116  # height of the help under the picture, pixels
 ATTENTIVE = 30  # looks at the keyboard in a second while a game waits for a key
@@ -78,7 +78,7 @@ class Game:
         if not fps > 0:
             raise ValueError(f"fps is {fps}; it must be more than 0")
         self.env, self.agent, self.fps, self.show_sight = env, agent, fps, show_sight
-        self.policy = RandomTeam(seed) if policy is None else policy
+        self.policy = named_team(RANDOM, env, seed) if policy is None else policy
         self.real_time = env.real_time if real_time is None else real_time
         self.batch = Batch(env, 1, seed, autoreset="disabled")
         self.window = Window(f"{env.id}, played by hand")
@@ -139,7 +139,7 @@ class Game:
             return
         actions = np.array(self.policy.act(obs, mask))
         if action is not None:
-            actions[0, self.agent] = action
+            actions[0, self.agent] = action if self.env.action_bounds is None else self.env.alone(action)
         self.batch.step(actions)
         self.message = "the episode is over: press r" if self.ended else ""
 

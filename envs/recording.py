@@ -18,7 +18,7 @@ import numpy as np
 from coopgym.envs import environment
 from coopgym.envs.core import Batch, Environment
 from coopgym.envs.rendering import Trail, picture, pixels
-from coopgym.envs.teams import Policy, RandomTeam
+from coopgym.envs.teams import RANDOM, Policy, named_team
 
 COLOURS = 63  # of a palette, besides UNCHANGED; more make larger files and no better ones
 UNCHANGED = 63  # stands in a frame for "as in the frame before"
@@ -50,7 +50,8 @@ def record(
     if ending not in (".gif", ".mp4"):
         raise ValueError(f"the file is {Path(path).name!r}; its name must end in .gif or .mp4")
     save = save_mp4 if ending == ".mp4" else save_gif
-    save(_episode(batch, RandomTeam(seed) if policy is None else policy, show_sight, show_trail), path, fps)
+    team = named_team(RANDOM, batch.env, seed) if policy is None else policy
+    save(_episode(batch, team, show_sight, show_trail), path, fps)
     return float(batch.out.team_return[0])
 
 

@@ -58,7 +58,8 @@ class Spec:
     values: dict[str, Any]  # what the parameters are in this game
     presets: dict[str, Preset] = field(repr=False)  # parameters and where they were published
     agents: tuple[str, ...]
-    action_names: tuple[str, ...]
+    action_names: tuple[str, ...]  # of the actions or, where they are continuous, of the components of one
+    action_bounds: tuple[float, float] | None  # of each component of a continuous action
     observation_layout: tuple[Part, ...] = field(repr=False)  # of each agent's observation
     state_layout: tuple[Part, ...] = field(repr=False)
     return_definition: str
@@ -104,6 +105,7 @@ class Spec:
             },
             "agents": list(self.agents),
             "action_names": list(self.action_names),
+            "action_bounds": plain(self.action_bounds),
             "observation_layout": [_plain_part(part) for part in self.observation_layout],
             "state_layout": [_plain_part(part) for part in self.state_layout],
             "obs_size": self.obs_size,
@@ -113,11 +115,18 @@ class Spec:
             "anchors": [asdict(anchor) for anchor in self.anchors],
         }
 
+    def _actions(self) -> str:
+        names = f"{self.n_actions}: {_shortened(self.action_names, 12)}"
+        if self.action_bounds is None:
+            return names
+        low, high = self.action_bounds
+        return f"continuous, components {names}; each from {low:g} to {high:g}"
+
     def __str__(self) -> str:
         title = self.docstring.split("\n", 1)[0]
         facts = [
             ("agents", f"{self.n_agents}: {_shortened(self.agents, 6)}"),
-            ("actions", f"{self.n_actions}: {_shortened(self.action_names, 12)}"),
+            ("actions", self._actions()),
             ("observation", f"{self.obs_size} features for each agent"),
             ("state", f"{self.state_size} features"),
             ("horizon", f"{self.horizon} steps"),
@@ -167,6 +176,7 @@ def specification(env: Environment) -> Spec:
         presets=dict(env.presets),
         agents=env.agents,
         action_names=env.action_names,
+        action_bounds=env.action_bounds,
         observation_layout=parts(env.observation_layout),
         state_layout=parts(env.state_layout),
         return_definition=env.return_definition,

@@ -27,7 +27,8 @@ Actions
     4      `up`    (0, +push)
     ====== ======= ==================
 
-    Every action is always legal.
+    Every action is always legal. With `continuous_actions` an action is five numbers from 0 to 1, in the same order,
+    and the force is push x (right - left, up - down).
 
 Observation of agent i (units: lengths as the starting square has them, half its side being 1; bounds below)
 
@@ -105,7 +106,8 @@ Sources
     multiagent-particle-envs; Papoudakis et al., "Benchmarking multi-agent deep reinforcement learning algorithms in
     cooperative tasks", NeurIPS 2021 (EPyMARL); Rutherford et al., "JaxMARL", NeurIPS 2024; Bettini et al., "VMAS",
     DARS 2022, with the horizon of BenchMARL. From the same start and actions, positions, rewards and observations of
-    `mpe2` and `knn_*` are the source's; the other presets follow their sources' code as it reads.
+    `mpe2` and `knn_*`, with discrete or continuous actions, are the source's; the other presets follow their sources'
+    code as it reads.
 
 Differences from the sources
     The state is not the concatenation of all observations, which grows with the square of the number of agents, but
@@ -121,7 +123,7 @@ Versions
 """
 
 import math
-from typing import Annotated, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -138,6 +140,7 @@ from coopgym.envs.particles import (
     TIME_STEP,
     accelerate,
     drive,
+    drive_along,
     push_apart,
     shift,
 )
@@ -179,6 +182,7 @@ class Params(NamedTuple):
     num_agent_neighbors: Annotated[int, Parameter("other agents seen, the nearest; 0 sees all", "", 0, 1000)] = 0
     layout: Annotated[Literal["mpe", "vmas"], Parameter("order of an observation")] = "mpe"
     terminate_on_success: Annotated[bool, Parameter("whether covering all landmarks ends an episode")] = False
+    continuous_actions: Annotated[bool, Parameter("whether agents push with any force, along both axes")] = False
 
 
 class State(NamedTuple):
@@ -207,6 +211,14 @@ def reset(p, s, e):
 def step(p, s, e, action):
     for i in range(p.n_agents):
         drive(s.force, e, i, action[i], p.push)
+    return _settle(p, s, e)
+
+
+@kernel
+def step_along(p, s, e, action):
+    """The step of games with continuous actions."""
+    for i in range(p.n_agents):
+        drive_along(s.force, e, i, action[i], p.push)
     return _settle(p, s, e)
 
 
@@ -444,24 +456,28 @@ class Assignment:
     Agents that see everything solve the same problem and agree. One that gets no landmark, or sees none, brakes.
     """
 
-    def __init__(self, env: "Spread") -> None:
+    def __init__(self, env: Environment) -> None:
         p = env.params
         self.places = {part.name: place for part, place in slices(env.observation_layout)}
         self.n_agents, self.n_landmarks = env.n_agents, min(p.num_landmark_neighbors or p.n_agents, p.n_agents)
         self.n_others = min(p.num_agent_neighbors or p.n_agents, p.n_agents - 1)
         self.sees_all = not (p.num_landmark_neighbors or p.num_agent_neighbors) and p.sight == math.inf
         self.coasting = TIME_STEP / DAMPING * (1 if p.integrator == "position_first" else 1 - DAMPING)  # seconds
-        self.short = 0.25 * p.push * TIME_STEP**2 / DAMPING  # ways not worth a push, which carries four times as far
+        self.carry = p.push * TIME_STEP**2 / DAMPING  # how far one push carries
+        self.continuous = p.continuous_actions
 
     def reset(self, num_envs: int) -> None:
         pass
 
     def act(self, obs: np.ndarray, action_mask: np.ndarray) -> np.ndarray:
-        """Pushes along the longer axis of what is left of the way, less what the agent will coast; [E, N]."""
-        left = self.ways(obs) - self.coasting * self._field(obs, "velocity", 1)[:, :, 0]
-        return plane.pushes(left, self.short)
+        """Pushes along the longer axis of what is left of the way, less what the agent will coast: [E, N].
 
-    def ways(self, obs: np.ndarray) -> np.ndarray:
+        Continuous actions, [E, N, 5], push along both axes, and no farther than the landmark.
+        """
+        left = self.ways(obs) - self.coasting * self._field(obs, "velocity", 1)[:, :, 0]
+        return plane.pushes_along(left, self.carry) if self.continuous else plane.pushes(left, self.carry / 4)
+
+    def ways(self, obs: np.ndarray) -> Any:
         """From each agent to its landmark: [E, N, 2], 0 where it has none. obs: [E, N, O]."""
         landmarks = self._field(obs, "landmarks", self.n_landmarks)
         others = self._field(obs, "others", self.n_others)
@@ -537,7 +553,9 @@ class Spread(Environment):
         n = self.n_agents = p.n_agents
         self.action_names = ("noop", "left", "right", "down", "up")
         plain_view = p.layout == "mpe" and not p.num_landmark_neighbors and not p.num_agent_neighbors
-        self.kernels = Kernels(reset, step, observe if plain_view else observe_otherwise, summarise, available)
+        see, act = observe if plain_view else observe_otherwise, step_along if p.continuous_actions else step
+        self.kernels = Kernels(reset, act, see, summarise, available)
+        self.action_bounds = (0.0, 1.0) if p.continuous_actions else None
         v = velocity_bound(n, p.horizon, p.push)
         x = position_bound(n, p.horizon, p.push, p.integrator == "velocity_first")
         landmark, other = min(1 + x, p.sight), min(2 * x, p.sight)
@@ -586,7 +604,7 @@ class Spread(Environment):
         agents, landmarks = everyone[shown], scene.arrays.landmark[scene.e][shown_places]
         half = plane.begin(canvas, float(np.abs(agents).max()), AGENT_RADIUS)
         if scene.viewer is not None:
-            plane.fog(canvas, half, *everyone[scene.viewer], p.sight)
+            plane.fog(canvas, half, everyone[scene.viewer], p.sight)
         to_agents = np.linalg.norm(landmarks[:, None] - agents, axis=2)  # [landmarks, agents]
         overlaps = np.triu(np.linalg.norm(agents[:, None] - agents, axis=2) < COLLISION, 1)
         covered, nearest = to_agents.min(axis=1) < COVERED, agents[to_agents.argmin(axis=1)]
@@ -601,9 +619,9 @@ class Spread(Environment):
                 away = 0.13 / max(math.hypot(x - to_x, y - to_y), 1e-9)  # from the agent, where the letter is free
                 name = plane.letter(shown_places[place])
                 canvas.text(x + away * (x - to_x), y + away * (y - to_y), name, 0.12)
-        for i, place in zip(shown, agents, strict=True):
-            plane.draw_velocity(canvas, place, scene.arrays.velocity[scene.e, i], AGENT_RADIUS)
-            canvas.agent(*place, AGENT_RADIUS, i, 0.7)
+        for i in shown.tolist():
+            plane.draw_velocity(canvas, everyone[i], scene.arrays.velocity[scene.e, i], AGENT_RADIUS)
+            canvas.agent(everyone[i, 0], everyone[i, 1], AGENT_RADIUS, i, 0.7)
         for place, (x, y) in enumerate(nearest):
             if covered[place]:
                 canvas.ring(x, y, AGENT_RADIUS + 6 / canvas.scale, GREEN, 3)
@@ -618,17 +636,17 @@ class Spread(Environment):
         """The agents, itself among them, and the landmarks that agent i sees, by number."""
         p, agents, landmarks = self.params, scene.arrays.position[scene.e], scene.arrays.landmark[scene.e]
         others = np.delete(np.arange(self.n_agents), i)
-        seen = others[plane.in_view(agents[others], *agents[i], p.sight, p.num_agent_neighbors)]
-        return np.sort([i, *seen]), plane.in_view(landmarks, *agents[i], p.sight, p.num_landmark_neighbors)
+        seen = others[plane.in_view(agents[others], agents[i], p.sight, p.num_agent_neighbors)]
+        return np.sort([i, *seen]), plane.in_view(landmarks, agents[i], p.sight, p.num_landmark_neighbors)
 
     def _draw_sight(self, canvas: Canvas, scene: Scene, i: int) -> None:
         """How far agent i sees, and lines to the nearest where it sees no others."""
         p, agents, landmarks = self.params, scene.arrays.position[scene.e], scene.arrays.landmark[scene.e]
-        plane.draw_sight(canvas, *agents[i], p.sight, i)
+        plane.draw_sight(canvas, agents[i], p.sight, i)
         others, places = self._seen_by(scene, i)
         ends = [*agents[others]] * (p.num_agent_neighbors > 0) + [*landmarks[places]] * (p.num_landmark_neighbors > 0)
         for x, y in ends:
-            canvas.line(*agents[i], x, y, agent_colour(i), 5, 0.45)
+            canvas.line(agents[i, 0], agents[i, 1], x, y, agent_colour(i), 5, 0.45)
 
     def places(self, scene: Scene) -> np.ndarray:
         return np.array(scene.arrays.position[scene.e])

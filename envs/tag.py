@@ -38,7 +38,8 @@ Actions
     4      `up`    (0, +agent_push)
     ====== ======= ========================
 
-    Every action is always legal.
+    Every action is always legal. With `continuous_actions` an action is five numbers from 0 to 1, in the same order,
+    and the force is agent_push x (right - left, up - down). Prey moves as before.
 
 Observation of agent i (units: lengths as the starting square has them, half its side being 1; bounds below)
 
@@ -111,8 +112,9 @@ Sources
 Differences from the sources
     Prey is part of the game and has neither actions nor rewards. The heuristic is new. The state holds positions and
     velocities, not the concatenation of all observations. Observations have finite bounds and, with a finite sight,
-    flags of what is visible, which FACMAC has not. FACMAC's agents act in a continuous space. Success in the last step
-    terminates, where mpe2 truncates. Starts come from this package's random streams, so seeds name other games.
+    flags of what is visible, which FACMAC has not. FACMAC's agents push by a vector of two numbers from -1 to 1, which
+    `continuous_actions` can express. Success in the last step terminates, where mpe2 truncates. Starts come from this
+    package's random streams, so seeds name other games.
 
 Versions
     v1: first release.
@@ -133,6 +135,7 @@ from coopgym.envs.particles import (
     TIME_STEP,
     accelerate,
     drive,
+    drive_along,
     push_apart,
     push_from,
     push_off,
@@ -166,6 +169,7 @@ class Params(NamedTuple):
         Literal["position_first", "velocity_first"], Parameter("whether positions move with old or new velocities")
     ] = "position_first"
     terminate_on_success: Annotated[bool, Parameter("whether touching all prey at once ends an episode")] = False
+    continuous_actions: Annotated[bool, Parameter("whether agents push with any force, along both axes")] = False
 
 
 class State(NamedTuple):
@@ -196,6 +200,14 @@ def reset(p, s, e):
 def step(p, s, e, action):
     for i in range(p.n_agents):
         drive(s.force, e, i, action[i], p.agent_push)
+    return _hunt(p, s, e)
+
+
+@kernel
+def step_along(p, s, e, action):
+    """The step of games with continuous actions."""
+    for i in range(p.n_agents):
+        drive_along(s.force, e, i, action[i], p.agent_push)
     return _hunt(p, s, e)
 
 
@@ -396,16 +408,19 @@ class Chase:
 
     lead = 0.5  # seconds that they look ahead of the prey: the best of 0, 0.15, 0.3, 0.5, 0.6 and 0.8
 
-    def __init__(self, env: "Tag") -> None:
+    def __init__(self, env: Environment) -> None:
         self.places = {part.name: place for part, place in slices(env.observation_layout)}
-        self.n_prey, self.coasting = env.params.n_prey, TIME_STEP / DAMPING
+        self.coasting, self.continuous = TIME_STEP / DAMPING, env.params.continuous_actions
 
     def reset(self, num_envs: int) -> None:
         pass
 
     def act(self, obs: np.ndarray, action_mask: np.ndarray) -> np.ndarray:
-        """obs: [E, N, O]; returns [E, N]."""
-        return plane.pushes(self.ways(obs), 0.0)
+        """obs: [E, N, O]; returns [E, N] or, where actions are continuous, [E, N, 5]."""
+        way = self.ways(obs)
+        if not self.continuous:
+            return plane.pushes(way, 0.0)
+        return plane.pushes_along(way / np.maximum(np.abs(way).max(axis=2, keepdims=True), 1e-12), 1.0)
 
     def ways(self, obs: np.ndarray) -> np.ndarray:
         """Where each agent wants to be going, [E, N, 2]."""
@@ -427,7 +442,6 @@ class Tag(Environment):
     id = "tag_v1"
     Params = Params
     presets = PRESETS
-    kernels = Kernels(reset, step, observe, summarise, available)
     real_time = True
     masks_change = False
     scripted = {"chase": Chase}
@@ -437,6 +451,8 @@ class Tag(Environment):
         n, q, m = p.n_agents, p.n_prey, p.n_obstacles
         self.n_agents = n
         self.action_names = ("noop", "left", "right", "down", "up")
+        self.kernels = Kernels(reset, step_along if p.continuous_actions else step, observe, summarise, available)
+        self.action_bounds = (0.0, 1.0) if p.continuous_actions else None
         rounding = 1 + 1e-6
         v, w = p.agent_speed * rounding, p.prey_speed * rounding
         x, y = (rounding + p.horizon * TIME_STEP * speed for speed in (v, w))
@@ -493,26 +509,27 @@ class Tag(Environment):
         if scene.viewer is not None:
             here = agents[scene.viewer]
             shown, shown_prey, shown_obstacles = (
-                plane.in_view(places, *here, self.params.sight) for places in (agents, prey, obstacles)
+                plane.in_view(places, here, self.params.sight) for places in (agents, prey, obstacles)
             )
         reach = np.abs(np.concatenate([agents[shown], prey[shown_prey]])).max()
         half = plane.begin(canvas, float(reach), AGENT_RADIUS)
         if scene.viewer is not None:
-            plane.fog(canvas, half, *here, self.params.sight)
+            plane.fog(canvas, half, here, self.params.sight)
         for i in range(self.n_agents) if scene.show_sight else ():
-            plane.draw_sight(canvas, *agents[i], self.params.sight, i)
+            plane.draw_sight(canvas, agents[i], self.params.sight, i)
         canvas.trail(scene.trail, AGENT_RADIUS / 2)
         for x, y in obstacles[shown_obstacles]:
             canvas.circle(x, y, OBSTACLE_RADIUS, LINE)
             canvas.ring(x, y, OBSTACLE_RADIUS, GREY, 2)
         for j in shown_prey:
             plane.draw_velocity(canvas, prey[j], scene.arrays.velocity[scene.e, self.n_agents + j], PREY_RADIUS)
-            canvas.circle(*prey[j], PREY_RADIUS, PAPER)
-            canvas.ring(*prey[j], PREY_RADIUS, INK, 2)
-            canvas.sprite("prey", *prey[j], 1.8 * PREY_RADIUS)
-        for i in shown:
+            x, y = prey[j]
+            canvas.circle(x, y, PREY_RADIUS, PAPER)
+            canvas.ring(x, y, PREY_RADIUS, INK, 2)
+            canvas.sprite("prey", x, y, 1.8 * PREY_RADIUS)
+        for i in shown.tolist():
             plane.draw_velocity(canvas, agents[i], scene.arrays.velocity[scene.e, i], AGENT_RADIUS)
-            canvas.agent(*agents[i], AGENT_RADIUS, i)
+            canvas.agent(agents[i, 0], agents[i, 1], AGENT_RADIUS, i)
         height = min(max(0.1, 14 / canvas.scale), 26 / canvas.scale)
         for j in shown_prey:
             if touches := int(touching[shown, j].sum()) if scene.steps else 0:

@@ -22,19 +22,24 @@ class Policy(Protocol):
         """Forgets everything; num_envs games begin."""
 
     def act(self, obs: np.ndarray, action_mask: np.ndarray) -> np.ndarray:
-        """obs: [E, N, O] float32, action_mask: [E, N, A] int8. Returns actions [E, N]."""
+        """obs: [E, N, O] float32, action_mask: [E, N, A] int8. Returns actions [E, N], or [E, N, A] continuous ones."""
 
 
 class RandomTeam:
-    """Every agent takes a legal action at random, all equally likely."""
+    """Every agent takes a legal action at random, all equally likely.
 
-    def __init__(self, seed: int | None = 0) -> None:
-        self.generator = np.random.default_rng(seed)
+    action_bounds: of an environment with continuous actions, whose components are then uniform and independent.
+    """
+
+    def __init__(self, seed: int | None = 0, action_bounds: tuple[float, float] | None = None) -> None:
+        self.generator, self.action_bounds = np.random.default_rng(seed), action_bounds
 
     def reset(self, num_envs: int) -> None:
         pass
 
     def act(self, obs: np.ndarray, action_mask: np.ndarray) -> np.ndarray:
+        if self.action_bounds is not None:
+            return self.generator.uniform(*self.action_bounds, action_mask.shape)
         ranks = self.generator.random(action_mask.shape)
         return np.asarray(np.where(action_mask, ranks, -1.0).argmax(-1))
 
@@ -63,5 +68,5 @@ def checked_team_name(name: str, family: Any) -> bool:
 def named_team(name: str, env: "Environment", seed: int | None = 0) -> Policy:
     """The team of this name, one of `team_names`, for an environment. seed: of the random team."""
     if name == RANDOM:
-        return RandomTeam(seed)
+        return RandomTeam(seed, env.action_bounds)
     return env.scripted[next(iter(env.scripted)) if name == HEURISTIC else name](env)

@@ -1,7 +1,8 @@
 """A batch as a Gymnasium VectorEnv, for teams: observations [E, N, O], actions [E, N], one team reward [E].
 
 Row e is the same game, to the last bit, as a single environment whose seed is higher by e. Infos have the form of
-Gymnasium's own vector environments: a key `x` comes with `_x`, which marks the rows that have it.
+Gymnasium's own vector environments: a key `x` comes with `_x`, which marks the rows that have it. There are no masks in
+them where actions are continuous.
 """
 
 from functools import cached_property
@@ -15,7 +16,17 @@ from gymnasium.vector.utils import batch_space
 
 from coopgym.envs import environment as declared
 from coopgym.envs.core import Autoreset, Batch, Environment, IllegalAction, Snapshot, Step
-from coopgym.envs.faces import RENDER_FPS, RENDER_MODES, Part, RenderMode, View, box, metadata, parts
+from coopgym.envs.faces import (
+    RENDER_FPS,
+    RENDER_MODES,
+    Part,
+    RenderMode,
+    View,
+    box,
+    metadata,
+    parts,
+    team_action_space,
+)
 
 AUTORESET_MODES = {
     "same_step": AutoresetMode.SAME_STEP,
@@ -67,7 +78,7 @@ class VectorEnv(GymnasiumVectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         self._batch = Batch(env, num_envs, autoreset=mode, illegal_action=illegal_action, num_threads=num_threads)
         self.num_envs = self._batch.num_envs
         self.single_observation_space = box(env.observation_layout, env.n_agents)
-        self.single_action_space = MultiDiscrete([env.n_actions] * env.n_agents)
+        self.single_action_space = team_action_space(env)
 
     # Made when first asked for, since their bounds take as much memory as the observations.
 
@@ -76,7 +87,7 @@ class VectorEnv(GymnasiumVectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         return batch_space(self.single_observation_space, self.num_envs)  # type: ignore[return-value]
 
     @cached_property
-    def action_space(self) -> MultiDiscrete:  # type: ignore[override]
+    def action_space(self) -> Box | MultiDiscrete:  # type: ignore[override]
         return batch_space(self.single_action_space, self.num_envs)  # type: ignore[return-value]
 
     @cached_property
@@ -129,7 +140,7 @@ class VectorEnv(GymnasiumVectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         return rows
 
     def step(self, actions: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, Infos]:
-        """Plays the actions [E, N], each a whole number in [0, A).
+        """Plays the actions [E, N], each a whole number in [0, A), or [E, N, A] where they are continuous.
 
         Where episodes have ended, infos has `final_obs`, an array of E objects, and `final_info`, both of the ended
         episodes, whatever the autoreset mode.
@@ -150,7 +161,9 @@ class VectorEnv(GymnasiumVectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         return array.copy() if self.copy else array
 
     def _infos(self, out: Step) -> Infos:
-        infos = {"action_mask": self._own(out.action_mask), "_action_mask": np.ones(self.num_envs, np.bool_)}
+        infos: Infos = {}
+        if self.environment.action_bounds is None:
+            infos = {"action_mask": self._own(out.action_mask), "_action_mask": np.ones(self.num_envs, np.bool_)}
         ended = out.terminated | out.truncated
         if ended.any():
             infos |= self._final_infos(out, ended)
@@ -162,7 +175,10 @@ class VectorEnv(GymnasiumVectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         for e, obs in zip(np.flatnonzero(ended), out.final_obs[ended], strict=True):
             final_obs[e] = obs
         final_info: Infos = {}
-        for key, array in (("action_mask", out.final_action_mask), ("state", out.final_state)):
+        arrays = {"action_mask": out.final_action_mask, "state": out.final_state}
+        if self.environment.action_bounds is not None:
+            del arrays["action_mask"]
+        for key, array in arrays.items():
             final_info[key] = np.zeros_like(array)
             final_info[key][ended] = array[ended]
             final_info[f"_{key}"] = ended.copy()
@@ -180,7 +196,7 @@ class VectorEnv(GymnasiumVectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         return self._own(self._batch.out.state)
 
     def action_masks(self) -> np.ndarray:
-        """What each agent may do, [E, N, A] int8."""
+        """What each agent may do, [E, N, A] int8; all ones where actions are continuous."""
         if not self._batch.started:
             raise RuntimeError("action_masks was called before reset; call reset first")
         return self._own(self._batch.out.action_mask)

@@ -14,6 +14,11 @@ WORD = 2**64 - 1
 MOVES = np.array([(0, 0), (-1, 0), (1, 0), (0, -1), (0, 1)])  # of the particle worlds
 
 
+def pushes(actions: Any) -> np.ndarray:
+    """The directions [N, 2] of discrete actions [N] or of continuous ones [N, 5]."""
+    return MOVES[np.asarray(actions)] if np.ndim(actions) == 1 else np.asarray(actions) @ MOVES
+
+
 class SplitMix64:
     """Steele, Lea and Flood (2014), on Python's whole numbers."""
 
@@ -218,7 +223,7 @@ class Spread:
         return np.sqrt(((a[:, None] - b) ** 2).sum(axis=2))
 
     def step(self, actions: Any) -> tuple[float, bool]:
-        force = self.p.push * MOVES[np.asarray(actions)]
+        force = self.p.push * pushes(actions)
         apart = self.distance(self.position, self.position)
         for i, j in itertools.combinations(range(self.p.n_agents), 2):
             if apart[i, j] > 0 and (self.p.soft_contact or apart[i, j] <= 0.3):
@@ -399,7 +404,7 @@ class Tag:
     def step(self, actions: Any) -> tuple[float, bool]:
         n, bodies = self.p.n_agents, len(self.position)
         force = np.zeros((bodies + self.p.n_obstacles, 2))
-        force[:n] = self.p.agent_push * MOVES[np.asarray(actions)]
+        force[:n] = self.p.agent_push * pushes(actions)
         for body in range(n, bodies):
             if self.p.prey == "facmac":
                 force[body] = self._facmac(body)
