@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from coopgym.baselines.episodes import Episodes
 from coopgym.baselines.networks import RecurrentAgent
+from coopgym.baselines.replay import Replay
 
 
 class Sizes(Protocol):
@@ -189,13 +190,17 @@ class Learner:
         """The loss, and its terms for the log."""
         raise NotImplementedError
 
-    def learn(self, sample: Callable[[int], Episodes], new_steps: int) -> list[dict[str, Tensor]]:
-        """The gradient steps owed after new_steps of all games; sample(b) draws b whole episodes from the replay."""
+    def batch(self, replay: Replay) -> Episodes:
+        """The episodes of one gradient step."""
+        return replay.sample(self.config.batch_size)
+
+    def learn(self, replay: Replay, new_steps: int) -> list[dict[str, Tensor]]:
+        """The gradient steps owed after new_steps of all games, once the replay holds batch_size episodes."""
         self.owed += new_steps / self.config.steps_per_update
         terms = []
         while self.owed >= 1:
             self.owed -= 1
-            terms.append(self.update(sample(self.config.batch_size)))
+            terms.append(self.update(self.batch(replay)))
         return terms
 
     def update(self, ep: Episodes) -> dict[str, Tensor]:

@@ -65,10 +65,21 @@ class Replay:
         self.state[slot, t] = state[rows]
         self.available[slot, t] = mask[rows]
 
-    def sample(self, batch_size: int) -> Episodes:
-        """Different finished episodes, uniformly drawn and cut to the longest of them."""
-        slots = np.array(self.finished)[self.generator.choice(len(self.finished), batch_size, replace=False)]
-        return self.episodes(slots)
+    def sample(self, batch_size: int, latest: int = 0) -> Episodes:
+        """The latest finished episodes, as many as asked for or there are, and behind them different ones, drawn.
+
+        Drawn uniformly from all that are finished, and cut to the longest.
+        """
+        finished = np.array(self.finished)
+        drawn = finished[self.generator.choice(len(finished), batch_size, replace=False)]
+        return self.episodes(np.concatenate((finished[max(len(finished) - latest, 0) :], drawn)))
+
+    def take(self) -> Episodes:
+        """All finished episodes, the oldest first, cut to the longest of them. They leave the replay."""
+        ep = self.episodes(np.array(self.finished))
+        self.unused.extend(self.finished)
+        self.finished.clear()
+        return ep
 
     def episodes(self, slots: np.ndarray) -> Episodes:
         """The episodes in these slots."""

@@ -144,7 +144,7 @@ class Training:
             self.behaviour.restart(out.terminated | out.truncated)
             self.episodes += finished
         if len(self.replay) >= learner.config.batch_size:
-            self.terms += learner.learn(self.replay.sample, num_envs)
+            self.terms += learner.learn(self.replay, num_envs)
 
     def evaluate(self) -> None:
         """Scores the greedy team and adds a row to the run."""

@@ -5,6 +5,7 @@ import itertools
 import math
 import sys
 from collections.abc import Callable, Iterator
+from types import SimpleNamespace
 from typing import NamedTuple
 
 import numpy as np
@@ -1437,7 +1438,7 @@ def test_gradient_steps_are_owed_for_environment_steps_and_fractions_are_kept() 
         asked.append(batch_size)
         return episodes()
 
-    done = [len(made.learn(sample, steps)) for steps in (4, 4, 4, 0, 25, 3)]
+    done = [len(made.learn(SimpleNamespace(sample=sample), steps)) for steps in (4, 4, 4, 0, 25, 3)]
     assert done == [0, 0, 1, 0, 2, 1]
     assert made.updates == 4
     assert asked == [3, 3, 3, 3]

@@ -1,6 +1,7 @@
 """What learners learn from: the replay against a plain log of the games; acting step by step against whole episodes."""
 
 import itertools
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -61,7 +62,9 @@ def played_alone(env: Environment, seed: int, actions: np.ndarray) -> list[Playe
     return found
 
 
-def filled(capacity: int, env: Environment | None = None) -> tuple[Replay, list[Played]]:
+def filled(
+    capacity: int, env: Environment | None = None, after_step: Callable[[Replay], None] = len
+) -> tuple[Replay, list[Played]]:
     """A replay after some steps of random play, and the episodes that it was shown, in the order of their ends."""
     env, num_envs, steps = env or wandering(), 3, 40
     batch, team = Batch(env, num_envs, 10), RandomTeam(1)
@@ -74,6 +77,7 @@ def filled(capacity: int, env: Environment | None = None) -> tuple[Replay, list[
         ended = np.flatnonzero(out.terminated | out.truncated)
         assert replay.add(batch) == len(ended)
         ends += [(t, row) for row in ended]
+        after_step(replay)
     rows = [iter(played_alone(env, 10 + row, np.stack(actions)[:, row])) for row in range(num_envs)]
     return replay, [next(rows[row]) for _, row in ends]
 
@@ -142,6 +146,34 @@ def test_a_sample_holds_different_finished_episodes_and_in_time_all_of_them(monk
     assert np.abs(counts / 2000 - 4 / 7).max() < 0.05  # 4.5 standard deviations
     with pytest.raises(ValueError, match="larger sample"):
         replay.sample(8)
+
+
+def test_the_latest_episodes_come_before_the_drawn_ones() -> None:
+    replay, played = filled(capacity=7)
+    drawn = filled(capacity=7)[0].sample(4)
+    ep = replay.sample(4, latest=3)
+    assert len(ep.reward) == 7
+    assert all(same(ep, row, one) for row, one in enumerate(played[-3:]))
+    assert torch.equal(ep.reward.sum(1)[3:], drawn.reward.sum(1))
+    assert len(replay.sample(4, latest=100).reward) == 7 + 4
+    assert len(replay) == 7
+
+
+def test_episodes_that_are_taken_leave_and_those_under_way_do_not() -> None:
+    taken, counts = [], itertools.count(1)
+
+    def now_and_then(replay: Replay) -> None:
+        if next(counts) % 6 == 0 and len(replay):
+            taken.append(replay.take())
+            assert len(replay) == 0
+
+    replay, played = filled(capacity=20, after_step=now_and_then)
+    taken.append(replay.take())
+    rows = [(ep, row) for ep in taken for row in range(len(ep.reward))]
+    assert len(taken) > 4
+    assert len(rows) == len(played) > 20  # more than there is room for
+    assert all(same(ep, row, one) for (ep, row), one in zip(rows, played, strict=True))
+    assert sorted([*replay.unused, *replay.slot]) == list(range(20 + 3))
 
 
 def test_the_same_seed_samples_the_same_episodes() -> None:
