@@ -15,6 +15,9 @@ ALGORITHMS: dict[str, str] = {  # name -> module:class, imported when first used
     "qplex": "coopgym.baselines.qplex:QPLEX",
     "ow_qmix": "coopgym.baselines.ow_qmix:OWQMIX",
     "cw_qmix": "coopgym.baselines.cw_qmix:CWQMIX",
+    "dop": "coopgym.baselines.dop:DOP",
+    "ippo": "coopgym.baselines.ippo:IPPO",
+    "mappo": "coopgym.baselines.mappo:MAPPO",
 }
 
 

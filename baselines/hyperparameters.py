@@ -5,6 +5,7 @@ steps: where the rules end episodes early, there are somewhat fewer steps. The s
 VDN; another algorithm takes the fields that it has.
 """
 
+import dataclasses
 from typing import Any
 
 from coopgym.baselines.learner import Config
@@ -77,5 +78,5 @@ def published(name: str, config: type[Config], env: Environment) -> dict[str, An
         raise ValueError(f"no hyper-parameters {name!r}; {nearest(name, SETS)}")
     fields = dict(SETS[name][1])
     fields["steps_per_update"] = fields.pop(EPISODES_PER_UPDATE) * env.horizon
-    known = {*config.__dataclass_fields__, *Settings.__dataclass_fields__}
+    known = {field.name for kind in (config, Settings) for field in dataclasses.fields(kind)}
     return {field: value for field, value in fields.items() if field in known}

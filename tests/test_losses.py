@@ -1,6 +1,7 @@
 """The losses against slow plain twins, and the properties that each paper promises. No training."""
 
 import copy
+import dataclasses
 import itertools
 import math
 import sys
@@ -15,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from coopgym.baselines import ALGORITHMS, algorithm
+from coopgym.baselines.dop import AgentValues
 from coopgym.baselines.episodes import Episodes, best_available, lambda_returns, mean_over_steps, taken
 from coopgym.baselines.learner import Learner, random_legal
 from coopgym.baselines.networks import RecurrentAgent
@@ -26,7 +28,7 @@ from coopgym.envs.teams import RandomTeam
 EVERY = pytest.mark.parametrize("name", list(ALGORITHMS))
 QTRANS = pytest.mark.parametrize("name", ["qtran", "qtran_alt"])
 FACTORED = pytest.mark.parametrize(  # greedy for each agent is greedy for the team, always
-    "name", ["vdn", "qmix", "qplex", "ow_qmix", "cw_qmix"]
+    "name", ["vdn", "qmix", "qplex", "ow_qmix", "cw_qmix", "dop"]
 )
 WEIGHTED = pytest.mark.parametrize("name", ["ow_qmix", "cw_qmix"])
 
@@ -43,11 +45,18 @@ class Sizes(NamedTuple):
 SMALL = Sizes()
 
 
+def offered(name: str, **fields: float) -> dict[str, float]:
+    """The fields without those that are constants of the algorithm."""
+    config = algorithm(name).Config
+    constants = set(dir(config)) - {field.name for field in dataclasses.fields(config)}
+    return {field: value for field, value in fields.items() if field not in constants}
+
+
 def learner(name: str, sizes: Sizes = SMALL, seed: int = 0, **fields: float) -> Learner:
     """A learner in double precision, whose target differs from its live networks."""
     kind = algorithm(name)
     chosen = {"gamma": 0.9, "td_lambda": 0.0, "hidden": 6, "learning_rate": 1e-3, "target_period": 1000, **fields}
-    made = kind(sizes, kind.Config(**chosen), seed)
+    made = kind(sizes, kind.Config(**offered(name, **chosen)), seed)
     made.live.double()
     made.target.double()
     random = torch.Generator().manual_seed(seed)
@@ -161,8 +170,8 @@ def plain_unroll(agent: nn.Module, ep: Episodes) -> tuple[np.ndarray, np.ndarray
     for row, i in itertools.product(range(b), range(n)):
         h = np.zeros(width)
         for t in range(slots):
-            last_action = np.zeros(a)
-            if t > 0:
+            last_action = np.zeros(a * agent.last_action)
+            if t > 0 and agent.last_action:
                 last_action[ep.action[row, t - 1, i]] = 1
             x = np.concatenate((ep.obs[row, t, i].numpy(), last_action, np.eye(n)[i]))
             x = np.maximum(affine(agent.encode, x), 0)
@@ -481,6 +490,105 @@ def plain_weighted(weight: Callable[[float, PlainStep], float]) -> Callable[[Lea
     return loss
 
 
+def plain_policy(ep: Episodes, logits: np.ndarray, epsilon: float = 0.0) -> np.ndarray:
+    """The probabilities [B, T + 1, N, A] of a softmax over the available actions, mixed with uniform play."""
+    pi = np.zeros(logits.shape)
+    for where in itertools.product(*map(range, logits.shape[:-1])):
+        available = [a for a in range(logits.shape[-1]) if ep.available[(*where, a)]]
+        total = sum(math.exp(logits[(*where, a)]) for a in available)
+        for a in available:
+            pi[(*where, a)] = (1 - epsilon) * math.exp(logits[(*where, a)]) / total + epsilon / len(available)
+    return pi
+
+
+def plain_values(networks: nn.ModuleDict, ep: Episodes) -> np.ndarray:
+    """The values [B, T + 1, N] of the agents, where the critic sees what they see, or of the state."""
+    if hasattr(networks["critic"], "unroll"):
+        return plain_unroll(networks["critic"], ep)[0][..., 0]
+    b, slots, n, _ = ep.obs.shape
+    values = [[perceptron(networks["critic"], ep.state[row, t].numpy()) for t in range(slots)] for row in range(b)]
+    return np.tile(np.array(values), n)
+
+
+def plain_ppo(made: Learner, ep: Episodes) -> float:
+    c = made.config
+    pi, pi_old = (plain_policy(ep, plain_unroll(one["agent"], ep)[0]) for one in (made.live, made.target))
+    v, v_old = (plain_values(one, ep) for one in (made.live, made.target))
+    y, advantages = {}, {}
+    for (row, t), i in itertools.product(steps(ep), range(v.shape[2])):
+        y[row, t, i] = plain_return(ep, row, t, v_old[:, 1:, i], c.gamma, c.td_lambda)
+        advantages[row, t, i] = y[row, t, i] - v_old[row, t, i]
+    mean, deviation = np.mean([*advantages.values()]), np.std([*advantages.values()])
+    losses = []
+    for (row, t, i), advantage in advantages.items():
+        u, advantage = int(ep.action[row, t, i]), (advantage - mean) / deviation
+        rho = pi[row, t, i, u] / pi_old[row, t, i, u]
+        gain = min(rho * advantage, min(max(rho, 1 - c.clip), 1 + c.clip) * advantage)
+        entropy = -sum(p * math.log(p) for p in pi[row, t, i] if p > 0)
+        error = (y[row, t, i] - v[row, t, i]) ** 2
+        losses.append(-gain - c.entropy_weight * entropy + c.value_weight * error)
+    return float(np.mean(losses))
+
+
+def plain_k(mixer: nn.Module, state: np.ndarray) -> np.ndarray:
+    w1, w2 = np.abs(affine(mixer.w1, state)), np.abs(affine(mixer.w2, state))
+    k = np.array([sum(w1[i * mixer.width + e] * w2[e] for e in range(mixer.width)) for i in range(mixer.n_agents)])
+    return k / k.sum() if mixer.normalise_k else k
+
+
+def plain_agent_values(networks: nn.ModuleDict, ep: Episodes, row: int, t: int) -> np.ndarray:
+    """DOP's values [N, A] of one step."""
+    critic, state, n = networks["critic"], ep.state[row, t].numpy(), ep.obs.shape[2]
+    inputs = [np.concatenate((state, ep.obs[row, t, i].numpy(), np.eye(n)[i])) for i in range(n)]
+    return np.array([perceptron(critic.value, affine(critic.encode, x)) for x in inputs])
+
+
+def plain_backup(
+    ep: Episodes, row: int, t: int, q: np.ndarray, q_pi: np.ndarray, c: np.ndarray, config: object
+) -> float:
+    """The tree backup of one step as the paper has it: a sum over the steps ahead."""
+    y, weight = q[row, t], 1.0
+    for ahead in range(min(config.backup_steps, length(ep, row) - t)):
+        at = t + ahead
+        weight *= config.gamma * config.backup_lambda * c[row, at] if ahead else 1.0
+        goes_on = config.gamma * (1 - float(ep.terminated[row, at]))
+        y += weight * (float(ep.reward[row, at]) + goes_on * q_pi[row, at + 1] - q[row, at])
+    return float(y)
+
+
+def plain_dop(made: Learner, ep: Episodes) -> float:
+    b, slots, n, _ = ep.obs.shape
+    state = ep.state.numpy()
+    pi = plain_policy(ep, plain_unroll(made.live["agent"], ep)[0], made.epsilon)
+
+    def bias(networks: nn.ModuleDict, row: int, t: int) -> float:
+        mixer = networks["mixer"]
+        return float(perceptron(mixer.b, state[row, t])[0]) if mixer.b is not None else 0.0
+
+    q_pi, q_target, c = np.zeros((b, slots)), np.zeros((b, slots)), np.zeros((b, slots))
+    for row in range(b):
+        for t in range(length(ep, row) + 1):
+            values, k = plain_agent_values(made.target, ep, row, t), plain_k(made.target["mixer"], state[row, t])
+            q_pi[row, t] = sum(k[i] * sum(pi[row, t, i] * values[i]) for i in range(n)) + bias(made.target, row, t)
+            if t < length(ep, row):
+                u = ep.action[row, t].tolist()
+                q_target[row, t] = sum(k[i] * values[i, u[i]] for i in range(n)) + bias(made.target, row, t)
+                c[row, t] = math.prod(pi[row, t, i, u[i]] for i in range(n))
+    policy, critic = [], []
+    for row, t in steps(ep):
+        u, values = ep.action[row, t].tolist(), plain_agent_values(made.live, ep, row, t)
+        k = plain_k(made.live["mixer"], state[row, t])
+        if row < made.config.latest:
+            y = plain_return(ep, row, t, q_pi[:, 1:], made.config.gamma, made.config.td_lambda)
+            for i in range(n):
+                advantage = values[i, u[i]] - sum(pi[row, t, i] * values[i])
+                policy.append(-k[i] * advantage * math.log(pi[row, t, i, u[i]]))
+        else:
+            y = plain_backup(ep, row, t, q_target, q_pi, c, made.config)
+        critic.append((y - sum(k[i] * values[i, u[i]] for i in range(n)) - bias(made.live, row, t)) ** 2)
+    return float(np.mean(policy) + np.mean(critic))
+
+
 PLAIN: dict[str, Callable[[Learner, Episodes], float]] = {
     "iql": plain_iql,
     "vdn": plain_mixed(plain_sum),
@@ -491,6 +599,9 @@ PLAIN: dict[str, Callable[[Learner, Episodes], float]] = {
     "qplex": plain_qplex,
     "ow_qmix": plain_weighted(optimistic),
     "cw_qmix": plain_weighted(central),
+    "dop": plain_dop,
+    "ippo": plain_ppo,
+    "mappo": plain_ppo,
 }
 
 
@@ -641,12 +752,13 @@ def change_places(made: Learner, order: list[int]) -> None:
     n = len(order)
     for networks in (made.live, made.target):
         for name, part in networks.items():
-            if isinstance(part, RecurrentAgent):
+            if isinstance(part, RecurrentAgent | AgentValues):
                 reorder(part.encode.weight.data[:, -n:], order, 1)
             if name == "mixer":
-                reorder(part.w1[-1].weight.data, order, 0)
-                reorder(part.w1[-1].bias.data, order, 0)
-            if name == "critic":
+                last = [*part.w1.modules()][-1]
+                reorder(last.weight.data, order, 0)
+                reorder(last.bias.data, order, 0)
+            if name == "critic" and hasattr(part, "merge"):
                 reorder(part.merge[0].weight.data, order, 1)
             if name == "central":
                 reorder(part.joint[0].weight.data[:, -n:], order, 1)
@@ -689,7 +801,7 @@ def test_the_utility_of_an_action_that_is_never_available_is_used_nowhere(name: 
     assert head.abs().max() > 0
     for networks in (made.live, made.target):
         for part in networks.values():
-            if isinstance(part, RecurrentAgent):
+            if isinstance(part, RecurrentAgent) and part.n_actions > 1:  # not a critic
                 part.decode.bias.data[1] += 1000.0  # by far the best, were it available
     assert made.loss(ep)[0].item() == loss.item()
 
@@ -1397,7 +1509,7 @@ def test_taken_best_available_and_the_mean_are_those_of_a_small_example() -> Non
 # What learners do beside their losses.
 
 
-@EVERY
+@pytest.mark.parametrize("name", [name for name in ALGORITHMS if offered(name, target_period=3)])
 def test_the_target_is_copied_every_target_period_and_rests_between(name: str) -> None:
     made, ep = learner(name, target_period=3, learning_rate=0.01), episodes()
     before = copy.deepcopy(made.target.state_dict())

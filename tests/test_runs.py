@@ -33,6 +33,7 @@ from coopgym.baselines.train import EVALUATION_SEED, train
 from coopgym.envs import environment
 from coopgym.envs.core import Batch, Environment
 from coopgym.envs.teams import RandomTeam
+from tests.test_losses import offered
 
 TINY = {  # everything that a tiny run depends on
     "env_steps": 600,
@@ -190,7 +191,7 @@ def test_training_leaves_the_number_of_threads_and_torchs_random_numbers_alone()
 @pytest.mark.parametrize("name", list(ALGORITHMS))
 def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(name: str, tmp_path: Path) -> None:
     for folder, seed in (("one", 5), ("again", 5), ("other", 6)):
-        train(name, two_step(), out=tmp_path / folder, seed=seed, **TINY)
+        train(name, two_step(), out=tmp_path / folder, seed=seed, **offered(name, **TINY))
     policies = [(tmp_path / folder / FILE).read_bytes() for folder in ("one", "again", "other")]
     assert policies[0] == policies[1]
     assert policies[0] != policies[2]
