@@ -577,7 +577,8 @@ def test_any_parameters_work_or_are_refused_by_name(params):
     game.reset()
     for _ in range(3):
         assert_within_bounds(game)
-        assert np.isfinite(game.step(np.full((2, env.n_agents), UP)).reward).all()
+        up = UP if env.action_bounds is None else env.alone(UP)
+        assert np.isfinite(game.step(np.broadcast_to(up, (2, env.n_agents, *env.action_shape))).reward).all()
     assert np.isfinite(game.arrays.position).all()
 
 

@@ -394,7 +394,8 @@ def test_any_parameters_work_or_are_refused_by_name(params):
     game = Batch(env, 2, seed=0)
     game.reset()
     for _ in range(3):
-        out = game.step(np.full((2, env.n_agents), UP))
+        up = UP if env.action_bounds is None else env.alone(UP)
+        out = game.step(np.broadcast_to(up, (2, env.n_agents, *env.action_shape)))
         for layout, values in ((env.observation_layout, out.obs), (env.state_layout, out.state)):
             low, high = bounds(layout)
             assert (low <= values).all() and (values <= high).all()
