@@ -1,65 +1,163 @@
-"""Predator-prey on a grid: prey are caught by two predators at the same time, and trying alone may be punished.
+"""Predator-prey on a grid: prey are caught by two predators at once, and trying alone may be punished.
 
-The stag hunt of deep multi-agent reinforcement learning, a test of relative overgeneralisation. With a punishment, a
-predator that calls `catch` beside a partner who does not know yet what to do loses, so teams learn never to try.
+A test of relative overgeneralisation: with a punishment, a predator that tries beside a partner who does not know yet
+what to do loses, so teams learn never to try. The literature has several games of this name. They differ in all that
+matters, so they are presets here, under three sets of rules: `rules="stag"`, the default, "qtran" and "ma_gym".
 
 Rules
-    A square board with walls (or a torus), one predator or prey to a cell. An episode starts with the predators, then
-    the prey, each on a free cell drawn uniformly. In each step:
+    A square board with walls (or a torus). An episode starts with the predators, then the prey, each on a free cell
+    drawn uniformly. Two are beside each other where their cells share an edge.
+
+    Rules "stag", the stag hunt. Predators catch by an action.
 
     1. The predators act in random order. A move succeeds where its cell is free at that moment; otherwise the predator
        stays where it is, at no cost.
-    2. The prey follow in random order. For each, the playing predators that chose `catch` and now stand on one of the
-       four cells beside it are counted. `capture_size` or more capture it: the prey and all the counted predators
-       leave the board, and the predators are frozen for the rest of the episode. Fewer, but at least one, earn
-       `penalty`, once for this prey. A prey that is not captured moves to one of the free cells beside it, drawn
-       uniformly, or stays where there is none.
+    2. The prey follow in random order. For each, the playing predators that chose `catch` and now stand beside it are
+       counted. `capture_size` or more capture it: the prey and all the counted predators leave the board, and the
+       predators are frozen for the rest of the episode. Fewer, but at least one, earn `penalty`, once for this prey. A
+       prey that is not captured moves to one of the free cells beside it, drawn uniformly, or stays where there is
+       none.
 
     So a predator that tries alone between two prey is punished twice, and one that has just been frozen counts no more
     for the prey that follow.
 
-Actions
-    0 right, 1 down, 2 left, 3 up, 4 stay, 5 catch. A move into a wall is unavailable; one into an occupied cell is
-    available and may fail. `catch` is available beside a prey, `stay` always. A frozen predator can only stay.
+    Rules "qtran". Predators catch by standing beside a prey.
 
-Observation (of each predator)
-    The window of 2 sight + 1 cells to a side around it (Chebyshev distance), row by row from the top left, for each
-    cell two features: 1 where a predator stands (itself included), 1 where a prey stands. Cells beyond a wall look
-    like empty ones. Last, `frozen`: 1 once it is frozen, when it sees nothing more. All in [0, 1], no units.
+    1. Each prey draws one of the five moves, all equally likely.
+    2. Predators, then prey, move in the order of their numbers. Whoever wants to go to an occupied cell lets its
+       occupant move first, if that has neither moved nor waits itself, and then moves if the cell has become free.
+       Nobody moves twice. So a queue moves up in one step, and neither two that would change places move nor a ring.
+    3. For each prey, the predators beside it are counted. `capture_size` or more capture it. Fewer, but at least one,
+       earn `penalty`, in every step. A captured prey leaves the board or, with `respawn`, comes back at once on a free
+       cell drawn uniformly (not the one that it held).
 
-State
-    The whole board in the same two features for each cell, row by row. In [0, 1], no units.
+    Rules "ma_gym". Predators catch by standing beside a prey; careful prey.
+
+    1. The predators move in the order of their numbers, where the cell is free at that moment.
+    2. The prey follow in the order of their numbers. For each, the predators beside it are counted: `capture_size` or
+       more capture it, fewer, but at least one, earn `penalty`. A prey that is not captured draws a move, each of the
+       four directions with a chance of 0.175 and staying with 0.3, and draws again, five times at most, while a
+       predator is beside the cell that it would go to. It goes there where the cell is free, and stays otherwise.
+
+    These rules keep a slip of their source, since scores depend on it: nobody starts in the last row or column. No prey
+    starts beside a predator, and a draw that leads into a wall counts as one that leads to where no predator is.
+
+    `prey_policy` replaces the prey's own walk. Prey that are "resting" never move. Those that are "fleeing" choose,
+    among their own cell and the free ones beside it, the farthest from the nearest predator, counted in moves; between
+    equals the choice is random.
+
+Actions (all legal always, except as said)
+
+    ====== ============= ========== ==========
+    number "stag"        "qtran"    "ma_gym"
+    ====== ============= ========== ==========
+    0      `right`       `up`       `down`
+    1      `down`        `left`     `left`
+    2      `left`        `stay`     `up`
+    3      `up`          `right`    `right`
+    4      `stay`        `down`     `stay`
+    5      `catch`
+    ====== ============= ========== ==========
+
+    With the rules "stag" a move into a wall is unavailable; one into an occupied cell is available and may fail.
+    `catch` is available beside a prey, `stay` always, and a frozen predator can only stay.
+
+Observation (of each predator; "with" names the parameter that adds a field)
+
+    ==================== ========= ============================================================ ================
+    field                features  meaning                                                      with
+    ==================== ========= ============================================================ ================
+    `position`           2         its own row and column                                       observe_position
+    `window`             C W W     of each cell of the window around it, W = 2 sight + 1 cells  view="window"
+                                   to a side, row by row from the top left, C features: 1 where
+                                   a predator stands (itself included), 1 where a prey stands,
+                                   1 beyond a wall
+    `predator_offsets`   2N        rows and columns from it to each predator, itself included   view="offsets"
+    `prey_offsets`       2M        rows and columns from it to each prey                        view="offsets"
+    `predators_visible`  N         1 where that predator can be seen                            view="offsets"
+    `prey_visible`       M         1 where that prey can be seen                                view="offsets"
+    `frozen`             1         1 once it is frozen, when it sees nothing more               rules="stag"
+    `id`                 1         its number divided by the number of predators                observe_id
+    `time`               1         steps so far divided by `horizon`                            observe_time
+    ==================== ========= ============================================================ ================
+
+    Sight is a square (Chebyshev distance). What lies beyond it is not in the window, and has offsets of 0 and is not
+    visible in the other view; so have prey off the board. The fields `..._visible` are left out where nothing can be
+    hidden. Predators are shown with `observe_predators`, walls with `observe_walls`; without, cells beyond a wall look
+    like empty ones. `size` - 1 cells of sight show the whole board, on a torus half of `size`. On a torus windows and
+    offsets go the shorter way round.
+
+    Cells in windows are in [0, 1]. Rows and columns are counted from 0 and divided by `size` - 1, so they lie in
+    [0, 1]; with the rules "qtran" half of `size` is subtracted and the rest divided by `size`, so they lie in
+    [-0.5, 0.5). Offsets are differences of these.
+
+State (the same whatever agents see)
+
+    ==================== ========= ============================================================ ================
+    field                features  meaning                                                      with
+    ==================== ========= ============================================================ ================
+    `board`              2 size^2  for each cell, row by row: 1 for a predator, 1 for a prey    rules="stag"
+    `empty`              1         1 when nobody is left, where that can happen                 rules="stag"
+    `predators`          2N        each predator's row and column                               other rules
+    `prey`               2M        each prey's row and column; 0 and 0 off the board            other rules
+    `captured`           M         1 for each prey off the board; left out with `respawn`       other rules
+    ==================== ========= ============================================================ ================
 
 Reward
-    `capture_reward` for each capture plus `penalty` (zero or negative) for each prey that too few tried to catch,
-    summed over the prey and shared by the team. With the default numbers the best return is 40: four captures take all
-    eight predators. A team that never catches earns 0.
+    `capture_reward` for each capture plus `penalty` (zero or negative) for each prey beside which too few try, summed
+    over the prey, plus `step_reward` (zero or negative), shared by the team. With the numbers of `stag_p...` the best
+    return is 40: four captures take all eight predators. A team that never tries earns 0 with these and with the
+    presets `qtran_...`.
 
 End
-    Terminated when no prey is left or all predators are frozen. The time limit `horizon` truncates.
+    Terminated when no prey is left or all predators are frozen, so never with `respawn`. The time limit `horizon`
+    truncates.
+
+Presets
+    `stag_p0` to `stag_p-2`: the stag hunt; they differ in the penalty alone. `qtran_code_5x5_p0.5` and so on: the
+    authors' code of QTRAN, on 5 x 5 cells with two predators and one prey or on 7 x 7 with four and two, with a
+    penalty of -0.5, -1 or -1.5; everybody sees everything. `qtran_paper_...`: the same game as the text of QTRAN's
+    paper has it, as far as ma-gym quotes it: a sight of two cells, no view of the other predators, and captured prey
+    that stay away. Where this text is silent they follow the code. `ma_gym_5x5` and `ma_gym_7x7`: PredatorPrey5x5-v0
+    and PredatorPrey7x7-v0 of ma-gym, whose rewards of 5, -0.5 and -0.01 for each step and whose careful prey are not
+    those of that text.
 
 Sources
     Boehmer, Kurin and Whiteson, "Deep Coordination Graphs", ICML 2020, in the form of the authors' code, which Rashid
-    et al., "Weighted QMIX", NeurIPS 2020, and Wang et al., "QPLEX", ICLR 2021, use too. The presets `stag_p...` differ
-    in the penalty alone.
+    et al., "Weighted QMIX", NeurIPS 2020, and Wang et al., "QPLEX", ICLR 2021, use too. Son et al., "QTRAN", ICML
+    2019, in the authors' code (its scenario endless3) and in words that ma-gym quotes. Koul, "ma-gym", 2019, version
+    0.0.14.
 
-Differences from the source
-    There are no hares, so their channel, always zero in these presets, is left out. `frozen` is new: without it the
-    observation of a frozen predator would be all zeros. On a torus the window and the captures wrap around the edges
-    as the moves do; in the authors' code only the moves do, and no published setting uses a torus.
+Differences from the sources
+    Starts and prey come from this package's random streams, so seeds name other games.
+
+    Rules "stag": there are no hares, so their channel, always zero in these presets, is left out. `frozen` is new:
+    without it the observation of a frozen predator would be all zeros. On a torus the window and the captures wrap
+    around the edges as the moves do; in the authors' code only the moves do, and no published setting uses a torus.
+
+    Rules "qtran": each predator's share of the reward, which the authors add up again, is not told apart. The code's
+    state and each predator's input are the state and the observation here, in another order of fields.
+
+    Rules "ma_gym": the team's reward is what each agent of ma-gym gets; its own examples add that up over the agents.
+    The state is new; the source has none. The joint observations of its versions v1 and v3 are not offered; its
+    resting prey (v2) are.
+
+    Fleeing prey, and resting ones under the other rules, are new here.
 
 Versions
     v1: first release.
 """
 
 import itertools
-from typing import Annotated, NamedTuple
+from collections.abc import Iterator
+from typing import Annotated, Any, Literal, NamedTuple
 
 import numpy as np
 
-from coopgym.envs.compiling import kernel
-from coopgym.envs.core import Environment, Field, Kernels, Preset, Scene
-from coopgym.envs.parameters import Parameter
+from coopgym.envs.boards import BESIDE, DOWN, LEFT, OUTSIDE, RIGHT, STAY, UP, painting, targets
+from coopgym.envs.core import Environment, Field, Kernels, Preset, Scene, slices
+from coopgym.envs.hunting import CATCH, KERNELS, VIEWS, Rules, State
+from coopgym.envs.parameters import Parameter, encoded
 from coopgym.envs.rendering import (
     FAINT,
     GREEN,
@@ -72,17 +170,19 @@ from coopgym.envs.rendering import (
     agent_colour,
     signed,
 )
-from coopgym.envs.rng import integer
 
-ACTIONS = ("right", "down", "left", "up", "stay", "catch")
-STAY, CATCH = 4, 5
-MOVES = ((0, 1), (1, 0), (0, -1), (-1, 0))  # rows, columns; of the first four actions
-EMPTY, PREY, OUTSIDE = -1, -2, -3  # what a cell of the grid holds; a predator stands there by its index
+MOVES = {"right": RIGHT, "down": DOWN, "left": LEFT, "up": UP, "stay": STAY, "catch": STAY}
+ACTIONS = {
+    "stag": ("right", "down", "left", "up", "stay", "catch"),
+    "qtran": ("up", "left", "stay", "right", "down"),
+    "ma_gym": ("down", "left", "up", "right", "stay"),
+}
 RADIUS = 0.38  # of a predator in a picture, cells
 PREY_SIDE = 0.85  # of a prey's picture, cells
 
 
 class Params(NamedTuple):
+    rules: Annotated[Literal["stag", "qtran", "ma_gym"], Parameter("whose rules the game follows")] = "stag"
     size: Annotated[int, Parameter("side of the board", "cells", 3, 100)] = 10
     n_predators: Annotated[int, Parameter("predators, which are the agents", "predators", 1, 1000)] = 8
     n_prey: Annotated[int, Parameter("prey at the start", "prey", 1, 1000)] = 8
@@ -90,220 +190,43 @@ class Params(NamedTuple):
     capture_size: Annotated[int, Parameter("predators that must catch a prey together", "predators", 1, 4)] = 2
     capture_reward: Annotated[float, Parameter("for each capture", "reward", 0, 1000)] = 10.0
     penalty: Annotated[float, Parameter("for each prey that too few try to catch; added", "reward", -1000, 0)] = 0.0
+    step_reward: Annotated[float, Parameter("for each step; added", "reward", -1000, 0)] = 0.0
+    respawn: Annotated[bool, Parameter("whether captured prey come back, under the rules 'qtran'")] = False
+    prey_policy: Annotated[
+        Literal["random", "resting", "fleeing"], Parameter("how prey move: as the rules say, never, or away")
+    ] = "random"
     toroidal: Annotated[bool, Parameter("whether the edges are joined instead of walled")] = False
+    view: Annotated[
+        Literal["window", "offsets"], Parameter("whether a predator sees cells, or how far away each actor is")
+    ] = "window"
+    observe_predators: Annotated[bool, Parameter("whether predators see each other")] = True
+    observe_walls: Annotated[bool, Parameter("whether a window shows what lies beyond the walls")] = False
+    observe_position: Annotated[bool, Parameter("whether a predator sees its own row and column")] = False
+    observe_id: Annotated[bool, Parameter("whether a predator sees its own number")] = False
+    observe_time: Annotated[bool, Parameter("whether a predator sees how much of the horizon has passed")] = False
     horizon: Annotated[int, Parameter("time limit", "steps", 1, 1_000_000)] = 200
 
 
-class Rules(NamedTuple):
-    """What the kernels take. Cells are numbered row by row; the number after the last stands for "off the board"."""
-
-    beside: np.ndarray  # [cells + 1, 4] int16, the cell that each move leads to
-    marks: np.ndarray  # [cells, 1 or 4] uint64, where a cell is on the painted board: on a torus, in the margin again
-    corner: np.ndarray  # [cells] uint64, where the window around a cell begins on the painted board
-    board_width: int  # features in a row of the painted board
-    window_side: int  # cells
-    capture_size: int
-    capture_reward: float
-    penalty: float
-
-
-class State(NamedTuple):
-    """Frozen predators and captured prey are in the cell size * size, off the board."""
-
-    t: np.ndarray  # [E] int32, steps of the episode so far
-    rng: np.ndarray  # [E] uint64
-    grid: np.ndarray  # [E, cells + 1] int16: EMPTY, PREY or a predator's index; OUTSIDE off the board
-    predator: np.ndarray  # [E, N] int16, the cell of each, row * size + column
-    prey: np.ndarray  # [E, n_prey] int16, likewise
-    predator_order: np.ndarray  # [E, N] int16, in which the predators acted last
-    prey_order: np.ndarray  # [E, n_prey] int16
-    board: np.ndarray  # [E, (size + 2 sight)**2 * 2] int8: the painted board with a margin of `sight`
-    tried_in: np.ndarray  # [E, n_prey] int16, the cell in which predators last tried to catch each prey
-    tried_at: np.ndarray  # [E, n_prey] int32, at which step of the episode that was; 0 before
-    frozen_in: np.ndarray  # [E, N] int16, the cell in which a frozen predator stood last
-
-
-# The draws from an instance's stream, in order. Reset: for each predator, then each prey, a cell, and again while it is
-# taken. Step: for each place in the predators' order, who comes next; then for each place in the prey's order, who
-# comes next and, where it is free to move, which way. The frozen and the captured keep their places in the orders.
-
-
-@kernel
-def _place(s, e, actor, k, content):
-    """Puts actor k on a free cell. actor: [E, actors], their cells."""
-    off = s.grid.shape[1] - 1
-    cell = off
-    while s.grid[e, cell] != EMPTY:
-        cell = integer(s.rng, e, off)
-    s.grid[e, cell] = content
-    actor[e, k] = cell
-
-
-@kernel
-def reset(p, s, e):
-    off = s.grid.shape[1] - 1
-    for cell in range(off):
-        s.grid[e, cell] = EMPTY
-    s.grid[e, off] = OUTSIDE
-    for i in range(s.predator.shape[1]):
-        _place(s, e, s.predator, i, i)
-        s.predator_order[e, i] = i
-        s.frozen_in[e, i] = off
-    for j in range(s.prey.shape[1]):
-        _place(s, e, s.prey, j, PREY)
-        s.prey_order[e, j] = j
-        s.tried_in[e, j] = off
-        s.tried_at[e, j] = 0
-
-
-@kernel
-def step(p, s, e, action):
-    off = s.grid.shape[1] - 1
-    for place in range(s.predator.shape[1]):
-        i = _next_in_order(s.predator_order, s.rng, e, place)
-        if action[i] < STAY:
-            target = p.beside[s.predator[e, i], action[i]]
-            if s.grid[e, target] == EMPTY:
-                _move(s, e, s.predator, i, target)
-    reward = 0.0
-    for place in range(s.prey.shape[1]):
-        j = _next_in_order(s.prey_order, s.rng, e, place)
-        if s.prey[e, j] < off:
-            reward += _hunt(p, s, e, j, action)
-    return reward, _none_left(s.prey, e, off) or _none_left(s.predator, e, off)
-
-
-@kernel
-def _next_in_order(order, rng, e, place):
-    """One of order[e, place:], each with the same chance, moved to this place: a step of Fisher and Yates's shuffle."""
-    drawn = place + integer(rng, e, order.shape[1] - place)
-    order[e, place], order[e, drawn] = order[e, drawn], order[e, place]
-    return order[e, place]
-
-
-@kernel
-def _move(s, e, actor, k, target):
-    """Takes an actor, and what stands for it on the grid, to another cell."""
-    s.grid[e, target] = s.grid[e, actor[e, k]]
-    s.grid[e, actor[e, k]] = EMPTY
-    actor[e, k] = target
-
-
-@kernel
-def _remove(s, e, actor, k):
-    """Takes an actor off the board."""
-    s.grid[e, actor[e, k]] = EMPTY
-    actor[e, k] = s.grid.shape[1] - 1
-
-
-@kernel
-def _none_left(actor, e, off):
-    """Whether all actors are off the board."""
-    left = 0
-    for k in range(actor.shape[1]):
-        left += actor[e, k] < off
-    return left == 0
-
-
-@kernel
-def _hunt(p, s, e, j, action):
-    """Captures prey j, or lets it move. Returns the reward."""
-    catching = free = 0
-    for move in range(4):
-        there = s.grid[e, p.beside[s.prey[e, j], move]]
-        free += there == EMPTY
-        catching += there >= 0 and action[there] == CATCH
-    if catching > 0:
-        s.tried_in[e, j] = s.prey[e, j]
-        s.tried_at[e, j] = s.t[e] + 1
-    if catching >= p.capture_size:
-        for move in range(4):
-            there = s.grid[e, p.beside[s.prey[e, j], move]]
-            if there >= 0 and action[there] == CATCH:
-                s.frozen_in[e, there] = s.predator[e, there]
-                _remove(s, e, s.predator, there)
-        _remove(s, e, s.prey, j)
-        return p.capture_reward
-    if free > 0:
-        _roam(p, s, e, j, integer(s.rng, e, free))
-    return p.penalty if catching > 0 else 0.0
-
-
-@kernel
-def _roam(p, s, e, j, chosen):
-    """Moves prey j to one of the free cells beside it, numbered from 0 in the order of the actions."""
-    for move in range(4):
-        target = p.beside[s.prey[e, j], move]
-        if s.grid[e, target] == EMPTY:
-            if chosen == 0:
-                _move(s, e, s.prey, j, target)
-                return
-            chosen -= 1
-
-
-@kernel
-def observe(p, s, e, obs):
-    _paint(p, s, e)
-    off = s.grid.shape[1] - 1
-    frozen = obs.shape[1] - 1
-    across = np.uint64(2 * p.window_side)  # unsigned, so that no index can count from the end and rows copy as a whole
-    for i in range(obs.shape[0]):
-        cell = s.predator[e, i]
-        obs[i, frozen] = cell == off
-        if cell == off:
-            for feature in range(frozen):
-                obs[i, feature] = 0.0
-            continue
-        start, feature = p.corner[cell], np.uint64(0)
-        for _ in range(p.window_side):
-            for k in range(across):
-                obs[i, feature + k] = s.board[e, start + k]
-            feature += across
-            start += np.uint64(p.board_width)
-
-
-@kernel
-def _paint(p, s, e):
-    """Paints the board with its margin, so that each row of a window is one run of features."""
-    off = s.grid.shape[1] - 1
-    for feature in range(s.board.shape[1]):
-        s.board[e, feature] = 0
-    for i in range(s.predator.shape[1]):
-        if s.predator[e, i] < off:
-            for k in range(p.marks.shape[1]):
-                s.board[e, p.marks[s.predator[e, i], k]] = 1
-    for j in range(s.prey.shape[1]):
-        if s.prey[e, j] < off:
-            for k in range(p.marks.shape[1]):
-                s.board[e, p.marks[s.prey[e, j], k] + np.uint64(1)] = 1
-
-
-@kernel
-def summarise(p, s, e, state):
-    off = s.grid.shape[1] - 1
-    for feature in range(state.shape[0]):
-        state[feature] = 0.0
-    for i in range(s.predator.shape[1]):
-        if s.predator[e, i] < off:
-            state[2 * s.predator[e, i]] = 1.0
-    for j in range(s.prey.shape[1]):
-        if s.prey[e, j] < off:
-            state[2 * s.prey[e, j] + 1] = 1.0
-
-
-@kernel
-def available(p, s, e, mask):
-    for i in range(mask.shape[0]):
-        prey_beside = False
-        for move in range(4):
-            there = s.grid[e, p.beside[s.predator[e, i], move]]
-            mask[i, move] = there != OUTSIDE
-            prey_beside |= there == PREY
-        mask[i, STAY] = 1
-        mask[i, CATCH] = prey_beside
-
-
 DCG = "Boehmer et al., Deep Coordination Graphs, ICML 2020; authors' code"
+QTRAN = "Son et al., QTRAN, ICML 2019"
+QTRAN_CODE, QTRAN_TEXT = f"{QTRAN}; authors' code, endless3", f"{QTRAN}; its text, as quoted by ma-gym 0.0.14"
+SMALL, LARGE = {"size": 5, "n_predators": 2, "n_prey": 1}, {"size": 7, "n_predators": 4, "n_prey": 2}
+BOARDS = {"5x5": SMALL, "7x7": LARGE}
+QTRAN_GAME = {
+    "rules": "qtran", "horizon": 100, "capture_reward": 1.0, "view": "offsets", "observe_position": True,
+    "observe_id": True,
+}  # fmt: skip
+
+
+def _qtran_presets(name: str, source: str, params: dict[str, Any]) -> dict[str, Preset]:
+    return {
+        f"{name}_{board}_p{penalty:g}": Preset(
+            {**QTRAN_GAME, **sizes, "penalty": -penalty, "sight": sizes["size"] - 1, **params}, source
+        )
+        for board, sizes in BOARDS.items()
+        for penalty in (0.5, 1.0, 1.5)
+    }
+
 
 PRESETS = {
     "stag_p0": Preset({"penalty": 0.0}, DCG),
@@ -312,90 +235,197 @@ PRESETS = {
     "stag_p-1.25": Preset({"penalty": -1.25}, DCG),
     "stag_p-1.5": Preset({"penalty": -1.5}, DCG),
     "stag_p-2": Preset({"penalty": -2.0}, f"{DCG}; Rashid et al., Weighted QMIX, NeurIPS 2020, authors' code"),
-}
+    **_qtran_presets("qtran_code", QTRAN_CODE, {"respawn": True}),
+    **_qtran_presets("qtran_paper", QTRAN_TEXT, {"sight": 2, "observe_predators": False}),
+    **{
+        f"ma_gym_{board}": Preset(
+            {
+                "rules": "ma_gym", **sizes, "horizon": 100, "capture_reward": 5.0, "penalty": -0.5,
+                "step_reward": -0.01, "observe_predators": False, "observe_position": True, "observe_time": True,
+            },
+            f"Koul, ma-gym 0.0.14, PredatorPrey{board}-v0",
+        )
+        for board, sizes in BOARDS.items()
+    },
+}  # fmt: skip
 
 
 class PredatorPrey(Environment):
     id = "predator_prey_v1"
     Params = Params
     presets = PRESETS
-    kernels = Kernels(reset, step, observe, summarise, available)
     agent_name = "predator"
-    noop = STAY
-    action_names = ACTIONS
+
+    @property
+    def kernels(self) -> Kernels:  # type: ignore[override]
+        return KERNELS[self.params.rules]._replace(observe=VIEWS[self.params.view])
+
+    @property
+    def noop(self) -> int:  # type: ignore[override]
+        return self.action_names.index("stay")
+
+    @property
+    def masks_change(self) -> bool:  # type: ignore[override]
+        return bool(self.params.rules == "stag")
 
     def check(self) -> None:
+        self._check_room()
+        self._check_view()
         p = self.params
-        if p.n_predators + p.n_prey > p.size**2:
-            raise ValueError(
-                f"{p.n_predators} predators and {p.n_prey} prey need a cell each; "
-                f"a board of size {p.size} has {p.size**2} cells"
-            )
         if p.capture_size > p.n_predators:
             raise ValueError(
                 f"capture_size is {p.capture_size}; it must be at most n_predators, {p.n_predators}, to allow a capture"
             )
-        if p.toroidal and 2 * p.sight + 1 > p.size:
-            raise ValueError(
-                f"sight is {p.sight}; on a torus of size {p.size} it must be at most {(p.size - 1) // 2}, "
-                "so that no cell is seen twice"
-            )
+        if p.respawn and p.rules != "qtran":
+            raise ValueError(f"respawn is True; only under the rules 'qtran' prey come back, and rules is {p.rules!r}")
         self.n_agents = p.n_predators
-        window, cells = (2 * p.sight + 1) ** 2, p.size**2
-        self.observation_layout = (
-            Field("window", 2 * window, 0.0, 1.0, "for each cell in sight, row by row: 1 for a predator, 1 for a prey"),
-            Field("frozen", 1, 0.0, 1.0, "1 once the predator is frozen"),
-        )
-        self.state_layout = (
-            Field("board", 2 * cells, 0.0, 1.0, "for each cell, row by row: 1 for a predator, 1 for a prey"),
-        )
+        self.action_names = ACTIONS[p.rules]
+        self.observation_layout = tuple(self._observation_layout())
+        self.state_layout = tuple(self._state_layout())
+
+    def _check_room(self) -> None:
+        p = self.params
+        needed, room, where = p.n_predators + p.n_prey, p.size**2, f"a board of size {p.size}"
+        if p.respawn:
+            needed += 1  # to come back to
+        if p.rules == "ma_gym":  # prey start beside no predator, so each predator may take five cells
+            needed, room = 5 * p.n_predators + p.n_prey, (p.size - 1) ** 2
+            where += " without its last row and column"
+        if needed > room:
+            raise ValueError(
+                f"{p.n_predators} predators and {p.n_prey} prey need {needed} cells in all; {where} has {room} cells"
+            )
+
+    def _check_view(self) -> None:
+        p = self.params
+        if p.toroidal and p.sight > p.size // 2:
+            raise ValueError(
+                f"sight is {p.sight}; on a torus of size {p.size} it must be at most {p.size // 2}, "
+                "with which all of it is seen"
+            )
+        if p.observe_walls and (p.toroidal or p.view != "window"):
+            reason = "a torus has none" if p.toroidal else f"they show in a window only, and view is {p.view!r}"
+            raise ValueError(f"observe_walls is True; {reason}")
+
+    @property
+    def _coordinates(self) -> tuple[float, float]:
+        """Scale and shift: the row r is r * scale + shift to agents."""
+        p = self.params
+        return (1 / p.size, -0.5) if p.rules == "qtran" else (1 / (p.size - 1), 0.0)
+
+    @property
+    def _channels(self) -> list[str]:
+        """What a cell of a window shows."""
+        p = self.params
+        channels = {"a predator": p.observe_predators, "a prey": True, "beyond a wall": p.observe_walls}
+        return [name for name, shown in channels.items() if shown]
+
+    def _observation_layout(self) -> Iterator[Field]:
+        p = self.params
+        scale, shift = self._coordinates
+        if p.observe_position:
+            high = (p.size - 1) * scale + shift
+            yield Field("position", 2, min(shift, 0.0), high, "the predator's own row and column, see Observation")
+        if p.view == "window":
+            window = (2 * p.sight + 1) ** 2
+            shown = ", ".join(f"1 for {channel}" for channel in self._channels)
+            yield Field("window", len(self._channels) * window, 0.0, 1.0, f"each cell in sight, row by row: {shown}")
+        else:
+            farthest = p.size // 2 if p.toroidal else p.size - 1
+            reach = min(p.sight, farthest) * scale
+            groups = {"predator": p.n_predators, "prey": p.n_prey}
+            plural = {"predator": "predators", "prey": "prey"}
+            if not p.observe_predators:
+                del groups["predator"]
+            for name, number in groups.items():
+                meaning = f"rows and columns to each {name}, see Observation"
+                yield Field(f"{name}_offsets", 2 * number, -reach, reach, meaning)
+            if p.sight < farthest or not p.respawn:
+                for name, number in groups.items():
+                    yield Field(f"{plural[name]}_visible", number, 0.0, 1.0, f"1 where the {name} can be seen")
+        if p.rules == "stag":
+            yield Field("frozen", 1, 0.0, 1.0, "1 once the predator is frozen")
+        if p.observe_id:
+            yield Field("id", 1, 0.0, 1.0, "the predator's number divided by the number of predators")
+        if p.observe_time:
+            yield Field("time", 1, 0.0, 1.0, "steps so far, as a share of the horizon")
+
+    def _state_layout(self) -> Iterator[Field]:
+        p = self.params
+        if p.rules == "stag":
+            yield Field("board", 2 * p.size**2, 0.0, 1.0, "each cell, row by row: 1 for a predator, 1 for a prey")
+            if p.capture_size * p.n_prey <= p.n_predators <= 4 * p.n_prey:
+                yield Field("empty", 1, 0.0, 1.0, "1 when nobody is left on the board")
+            return
+        scale, shift = self._coordinates
+        high = (p.size - 1) * scale + shift
+        yield Field("predators", 2 * p.n_predators, shift, high, "each predator's row and column, see State")
+        yield Field("prey", 2 * p.n_prey, shift, high, "each prey's row and column, 0 and 0 off the board")
+        if not p.respawn:
+            yield Field("captured", p.n_prey, 0.0, 1.0, "1 for each prey off the board")
 
     def kernel_params(self) -> Rules:
-        p = self.params
-        row, column = np.divmod(np.arange(p.size**2), p.size)
-        beside = np.full((p.size**2 + 1, len(MOVES)), p.size**2, np.int16)
-        for move, (down, right) in enumerate(MOVES):
-            to_row, to_column = row + down, column + right
-            if p.toroidal:
-                to_row, to_column = to_row % p.size, to_column % p.size
-            on_board = (to_row % p.size == to_row) & (to_column % p.size == to_column)
-            beside[:-1, move] = np.where(on_board, to_row * p.size + to_column, p.size**2)
-        width = 2 * (p.size + 2 * p.sight)
-        marks = [(r * width + 2 * c) for r in self._images(row) for c in self._images(column)]
+        p, cells = encoded(self.params), self.params.size**2
+        channels = self._channels
+        first = {part.name: place.start for part, place in slices(self.observation_layout)}
+        scale, shift = self._coordinates
+        place = np.stack(np.divmod(np.arange(cells), p.size), axis=1)
+        coordinate = np.zeros((cells + 1, 2))
+        coordinate[:-1] = place * scale + shift
+        board = painting(
+            p.size, p.sight, len(channels), p.toroidal, channels.index("beyond a wall") if p.observe_walls else None
+        )
         return Rules(
-            beside=beside,
-            marks=np.ascontiguousarray(np.stack(marks, axis=1), np.uint64),
-            corner=(row * width + 2 * column).astype(np.uint64),
-            board_width=width,
-            window_side=2 * p.sight + 1,
+            beside=targets(p.size, BESIDE, p.toroidal),
+            leads=targets(p.size, [MOVES[name] for name in self.action_names], p.toroidal),
+            place=place.astype(np.int32),
+            coordinate=coordinate,
+            scale=scale,
+            marks=board.marks,
+            corner=board.corner,
+            blank=board.blank,
+            board_width=board.width,
+            window_width=len(channels) * (2 * p.sight + 1),
+            window_rows=2 * p.sight + 1,
+            predator_channel=0 if p.observe_predators else -1,
+            prey_channel=channels.index("a prey"),
+            first=2 * p.observe_position,
+            frozen=first.get("frozen", -1),
+            id=first.get("id", -1),
+            time=first.get("time", -1),
+            visible=first.get("predators_visible", first.get("prey_visible", -1)),
+            sight=p.sight,
+            size=p.size,
+            toroidal=p.toroidal,
+            prey_policy=p.prey_policy,
+            respawn=p.respawn,
             capture_size=p.capture_size,
             capture_reward=p.capture_reward,
             penalty=p.penalty,
+            step_reward=p.step_reward,
+            horizon=p.horizon,
         )
-
-    def _images(self, place: np.ndarray) -> list[np.ndarray]:
-        """Where a row or column stands on the painted board: in one place; on a torus near an edge, in two."""
-        p = self.params
-        shifted = place + p.sight
-        if not p.toroidal:
-            return [shifted]
-        return [shifted, shifted + p.size * (place < p.sight) - p.size * (place >= p.size - p.sight)]
 
     def allocate(self, num_envs: int) -> State:
         p = self.params
-        off = p.size**2
+        n, m, off = p.n_predators, p.n_prey, p.size**2
+        in_turn = n + m if p.rules == "qtran" else 0
         return State(
             t=np.zeros(num_envs, np.int32),
             rng=np.zeros(num_envs, np.uint64),
             grid=np.full((num_envs, off + 1), OUTSIDE, np.int16),
-            predator=np.full((num_envs, p.n_predators), off, np.int16),
-            prey=np.full((num_envs, p.n_prey), off, np.int16),
-            predator_order=np.zeros((num_envs, p.n_predators), np.int16),
-            prey_order=np.zeros((num_envs, p.n_prey), np.int16),
-            board=np.zeros((num_envs, 2 * (p.size + 2 * p.sight) ** 2), np.int8),
-            tried_in=np.full((num_envs, p.n_prey), off, np.int16),
-            tried_at=np.zeros((num_envs, p.n_prey), np.int32),
-            frozen_in=np.full((num_envs, p.n_predators), off, np.int16),
+            predator=np.full((num_envs, n), off, np.int16),
+            prey=np.full((num_envs, m), off, np.int16),
+            predator_order=np.zeros((num_envs, n), np.int16),
+            prey_order=np.zeros((num_envs, m), np.int16),
+            board=np.tile(self.kernel_params().blank, (num_envs, 1)),
+            tried_in=np.full((num_envs, m), off, np.int16),
+            tried_at=np.zeros((num_envs, m), np.int32),
+            tried_by=np.zeros((num_envs, m), np.int8),
+            frozen_in=np.full((num_envs, n), off, np.int16),
+            target=np.zeros((num_envs, in_turn), np.int16),
+            asked=np.zeros((num_envs, in_turn), np.int8),
+            waiting=np.zeros((num_envs, in_turn), np.int16),
         )
 
     def draw(self, canvas: Canvas, scene: Scene) -> None:
@@ -403,18 +433,22 @@ class PredatorPrey(Environment):
         p, prey, predator = self.params, scene.arrays.prey[scene.e], scene.arrays.predator[scene.e]
         off = p.size**2
         playing, tries = np.flatnonzero(predator < off).tolist(), self._tries(scene)
+        if scene.viewer is not None and not p.observe_predators:
+            playing = [i for i in playing if i == scene.viewer]
         canvas.view(0, 0, p.size, p.size, below=40)
         self._draw_board(canvas)
         for i in playing if scene.show_sight else ():
             self._draw_sight(canvas, i, predator[i])
-        canvas.trail(scene.trail, RADIUS, longest=1.5)
+        if scene.viewer is None or p.observe_predators:
+            canvas.trail(scene.trail, RADIUS, longest=1.5)
         for cell in [cell for cell, caught, _ in tries if caught]:
             canvas.sprite("prey", *self._middle(cell), PREY_SIDE, 0.3)
-        just_frozen = (predator == off) & (scene.action == CATCH)  # whoever was frozen before could only stay
-        for i in np.flatnonzero(just_frozen).tolist():
-            canvas.agent(*self._middle(scene.arrays.frozen_in[scene.e, i]), RADIUS, i, 0.4)
+        if p.rules == "stag":
+            just_frozen = (predator == off) & (scene.action == CATCH)  # whoever was frozen before could only stay
+            for i in np.flatnonzero(just_frozen).tolist():
+                canvas.agent(*self._middle(scene.arrays.frozen_in[scene.e, i]), RADIUS, i, 0.4)
         for cell, caught, hunted_from in tries:
-            for start in hunted_from:
+            for start in hunted_from if scene.viewer is None or p.observe_predators else ():
                 self._draw_try(canvas, start, cell, GREEN if caught else VERMILLION)
         for cell in prey[prey < off]:
             canvas.sprite("prey", *self._middle(cell), PREY_SIDE)
@@ -430,19 +464,23 @@ class PredatorPrey(Environment):
             canvas.fog((0, 0, p.size, p.size), seen)
             return
         width = canvas.foot(40)
-        canvas.text(20, 24, f"prey caught: {np.sum(prey == off)} of {p.n_prey}", 16, FAINT, "left")
-        canvas.tally(width - 20, 24, "frozen:", np.flatnonzero(predator == off).tolist())
+        score = "prey come back" if p.respawn else f"prey caught: {np.sum(prey == off)} of {p.n_prey}"
+        canvas.text(20, 24, score, 16, FAINT, "left")
+        if p.rules == "stag":
+            canvas.tally(width - 20, 24, "frozen:", np.flatnonzero(predator == off).tolist())
 
     def _tries(self, scene: Scene) -> list[tuple[int, bool, list[int]]]:
         """For each prey tried in the last step, in order: its cell, whether it was caught, and from which cells."""
         s, e, off = scene.arrays, scene.e, self.params.size**2
         stood = np.where(s.predator[e] < off, s.predator[e], s.frozen_in[e])
-        hunting, beside, tries = scene.action == CATCH, self.kernel_params().beside, []
+        hunting = scene.action == CATCH if self.params.rules == "stag" else stood < off
+        beside, tries = targets(self.params.size, BESIDE, self.params.toroidal), []
         for j in s.prey_order[e]:
             if scene.steps > 0 and s.tried_at[e, j] == scene.steps:
-                cell, caught = int(s.tried_in[e, j]), bool(s.prey[e, j] == off)
+                cell, caught = int(s.tried_in[e, j]), bool(s.tried_by[e, j] >= self.params.capture_size)
                 trying = hunting & np.isin(stood, beside[cell])
-                hunting = hunting & ~(trying & caught)  # whoever catches a prey counts for none after it
+                if self.params.rules == "stag":
+                    hunting = hunting & ~(trying & caught)  # whoever catches a prey counts for none after it
                 tries.append((cell, caught, stood[trying].tolist()))
         return tries
 
@@ -484,24 +522,30 @@ class PredatorPrey(Environment):
 
     def _draw_try(self, canvas: Canvas, start: int, cell: int, colour: Colour) -> None:
         """A bar from a predator's cell to a prey's; on a torus it may point over the edge."""
-        (x, y), move = self._middle(start), self.kernel_params().beside[start].tolist().index(cell)
-        down, right = MOVES[move]
+        (x, y), beside = self._middle(start), targets(self.params.size, BESIDE, self.params.toroidal)
+        down, right = BESIDE[beside[start].tolist().index(cell)]
         canvas.ring(x, y, RADIUS + 4 / canvas.scale, colour, 3)
         canvas.line(x + RADIUS * right, y + RADIUS * down, x + 0.8 * right, y + 0.8 * down, colour, 4)
 
     def describe(self, scene: Scene) -> str:
-        p = self.params
+        p, s, e, off = self.params, scene.arrays, scene.e, self.params.size**2
         width = len(str(p.n_predators - 1))
-        signs = {EMPTY: ".", PREY: "*"}
-        board = scene.arrays.grid[scene.e, :-1].reshape(p.size, p.size).tolist()
-        lines = [" ".join(f"{signs.get(there, there):>{width}}" for there in row) for row in board]
-        frozen = np.flatnonzero(scene.arrays.predator[scene.e] == p.size**2)
+        signs = ["."] * (off + 1)
+        for cell, sign in [(cell, "*") for cell in s.prey[e]] + [
+            (cell, str(i)) for i, cell in enumerate(s.predator[e])
+        ]:
+            signs[cell] = sign
+        lines = [" ".join(f"{sign:>{width}}" for sign in signs[k : k + p.size]) for k in range(0, off, p.size)]
+        frozen = np.flatnonzero(s.predator[e] == off)
         if frozen.size:
             lines.append(f"frozen: {', '.join(map(str, frozen))}")
         if scene.action is not None:
-            lines.append(f"last actions: {', '.join(f'{i} {ACTIONS[a]}' for i, a in enumerate(scene.action))}")
+            lines.append(
+                f"last actions: {', '.join(f'{i} {self.action_names[a]}' for i, a in enumerate(scene.action))}"
+            )
         lines.append(f"step {scene.steps}, reward {scene.reward:g}, team return {scene.team_return:g}")
         return "\n".join(lines)
 
     def keys(self) -> dict[str, int]:
-        return {"right": 0, "down": 1, "left": 2, "up": 3, "space": STAY, "c": CATCH}
+        keys = {"stay": "space", "catch": "c"}
+        return {keys.get(name, name): number for number, name in enumerate(self.action_names)}

@@ -120,20 +120,33 @@ class GaussianSqueeze:
 
 
 class PredatorPrey:
-    STAY, CATCH = 4, 5
+    MOVES = {"right": (0, 1), "down": (1, 0), "left": (0, -1), "up": (-1, 0), "stay": (0, 0), "catch": (0, 0)}
+    ACTIONS = {"stag": "right down left up stay catch", "qtran": "up left stay right down"}
+    ACTIONS["ma_gym"] = "down left up right stay"
 
     def __init__(self, params: Any, seed: int) -> None:
         self.p, self.rng = params, SplitMix64(seed)
+        self.actions = self.ACTIONS[params.rules].split()
 
     def reset(self) -> None:
+        p = self.p
+        self.t = 0
         self.predators: list[Any] = []  # (row, column); None once frozen
         self.prey: list[Any] = []  # (row, column); None once captured
-        for group, number in ((self.predators, self.p.n_predators), (self.prey, self.p.n_prey)):
+        for group, number in ((self.predators, p.n_predators), (self.prey, p.n_prey)):
             while len(group) < number:
-                cell = divmod(self.rng.integer(self.p.size**2), self.p.size)
-                if cell not in self.predators + self.prey:
+                cell = self._random_cell()
+                careful = p.rules == "ma_gym" and group is self.prey
+                if self._free([cell]) and not (careful and self._predators_beside(cell)):
                     group.append(cell)
-        self.orders = [list(range(self.p.n_predators)), list(range(self.p.n_prey))]
+        self.orders = [list(range(p.n_predators)), list(range(p.n_prey))]
+
+    def _random_cell(self) -> Any:
+        size = self.p.size
+        if self.p.rules == "stag":
+            return divmod(self.rng.integer(size**2), size)
+        drawn = [self.rng.integer(size - (self.p.rules == "ma_gym")) for _ in range(2)]
+        return tuple(reversed(drawn) if self.p.rules == "qtran" else drawn)
 
     def _in_random_order(self, order: list[int]) -> Any:
         for place in range(len(order)):
@@ -148,26 +161,54 @@ class PredatorPrey:
             return row % size, column % size
         return (row, column) if 0 <= row < size and 0 <= column < size else None
 
+    def _to(self, cell: Any, action: int) -> Any:
+        """The cell to which an action leads, None beyond a wall."""
+        down, right = self.MOVES[self.actions[action]]
+        return self._cell(cell[0] + down, cell[1] + right)
+
     def _beside(self, cell: Any) -> list[Any]:
         return [self._cell(cell[0] + down, cell[1] + right) for down, right in ((0, 1), (1, 0), (0, -1), (-1, 0))]
 
     def _free(self, cells: list[Any]) -> list[Any]:
         return [cell for cell in cells if cell is not None and cell not in self.predators + self.prey]
 
+    def _predators_beside(self, cell: Any) -> int:
+        return sum(other in self.predators for other in self._beside(cell) if other)
+
+    def _apart(self, here: Any, there: Any) -> list[int]:
+        """Rows and columns from one cell to another, on a torus the shorter way."""
+        half = self.p.size // 2
+        apart = [b - a for a, b in zip(here, there, strict=True)]
+        return [(d + half) % self.p.size - half for d in apart] if self.p.toroidal else apart
+
+    def _refuge(self, cell: Any) -> Any:
+        """Where a fleeing prey goes."""
+        best, farthest, equals = cell, -1, 1
+        for other in [cell, *self._free(self._beside(cell))]:
+            apart = [sum(map(abs, self._apart(other, one))) for one in self.predators if one]
+            distance = min(apart, default=2 * self.p.size)
+            if distance > farthest:
+                best, farthest, equals = other, distance, 1
+            elif distance == farthest:
+                equals += 1
+                best = other if self.rng.integer(equals) == 0 else best
+        return best
+
     def step(self, actions: Any) -> tuple[float, bool]:
+        self.t += 1
+        reward = getattr(self, f"_step_{self.p.rules}")(actions)
+        return reward, not any(self.prey) or not any(self.predators)
+
+    def _step_stag(self, actions: Any) -> float:
         for i in self._in_random_order(self.orders[0]):
-            if self.predators[i] is not None and actions[i] < self.STAY:
-                self.predators[i] = next(
-                    iter(self._free([self._beside(self.predators[i])[actions[i]]])), self.predators[i]
-                )
-        reward = 0.0
+            if self.predators[i]:
+                self.predators[i] = next(iter(self._free([self._to(self.predators[i], actions[i])])), self.predators[i])
+        reward = self.p.step_reward
         for j in self._in_random_order(self.orders[1]):
             if self.prey[j] is None:
                 continue
             beside = self._beside(self.prey[j])
-            catching = [
-                i for i, cell in enumerate(self.predators) if cell and cell in beside and actions[i] == self.CATCH
-            ]
+            catching = [i for i, cell in enumerate(self.predators) if cell and cell in beside and actions[i] == 5]
             if len(catching) >= self.p.capture_size:
                 reward += self.p.capture_reward
                 self.prey[j] = None
@@ -176,28 +217,117 @@ class PredatorPrey:
                 continue
             if catching:
                 reward += self.p.penalty
-            if free := self._free(beside):
+            if self.p.prey_policy == "fleeing":
+                self.prey[j] = self._refuge(self.prey[j])
+            elif (free := self._free(beside)) and self.p.prey_policy == "random":
                 self.prey[j] = free[self.rng.integer(len(free))]
-        return reward, not any(self.prey) or not any(self.predators)
+        return reward
 
-    def _features(self, cells: list[Any]) -> list[float]:
-        return [
-            float(cell in group) for cell in cells for group in (set(self.predators) - {None}, set(self.prey) - {None})
-        ]
+    def _judge(self, j: int) -> tuple[float, bool]:
+        """What is earned beside prey j, and whether it is captured."""
+        beside = self._predators_beside(self.prey[j])
+        if beside >= self.p.capture_size:
+            return self.p.capture_reward, True
+        return (self.p.penalty if beside else 0.0), False
+
+    def _step_qtran(self, actions: Any) -> float:
+        where = self.predators + self.prey
+        goals = [self._to(cell, a) for cell, a in zip(self.predators, actions, strict=True)]
+        for cell in self.prey:
+            if cell and self.p.prey_policy == "random":
+                goals.append(self._to(cell, self.rng.integer(5)))
+            else:
+                goals.append(self._refuge(cell) if cell and self.p.prey_policy == "fleeing" else cell)
+        asked = [cell is None for cell in where]
+
+        def move(k: int) -> None:
+            asked[k] = True
+            if goals[k] in where and not asked[where.index(goals[k])]:
+                move(where.index(goals[k]))
+            if goals[k] and goals[k] not in where:
+                where[k] = goals[k]
+
+        for k in range(len(where)):
+            if not asked[k]:
+                move(k)
+        self.predators, self.prey = where[: self.p.n_predators], where[self.p.n_predators :]
+        judged = [self._judge(j) if cell else (0.0, False) for j, cell in enumerate(self.prey)]
+        for j, (_, captured) in enumerate(judged):
+            if captured and self.p.respawn:
+                self.prey[j] = next(cell for _ in iter(int, 1) for cell in self._free([self._random_cell()]))
+            elif captured:
+                self.prey[j] = None
+        return sum((earned for earned, _ in judged), self.p.step_reward)
+
+    def _step_ma_gym(self, actions: Any) -> float:
+        for i, cell in enumerate(self.predators):
+            self.predators[i] = next(iter(self._free([self._to(cell, actions[i])])), cell)
+        reward = self.p.step_reward
+        for j, cell in enumerate(self.prey):
+            if cell is None:
+                continue
+            earned, captured = self._judge(j)
+            reward += earned
+            if captured:
+                self.prey[j] = None
+            elif self.p.prey_policy == "fleeing":
+                self.prey[j] = self._refuge(cell)
+            elif self.p.prey_policy == "random":
+                for _ in range(5):
+                    goal = self._to(cell, min(self.rng.integer(1000) // 175, 4))
+                    if goal is None or not self._predators_beside(goal):
+                        self.prey[j] = next(iter(self._free([goal])), cell)
+                        break
+        return reward
+
+    def _seen(self, cell: Any) -> list[float]:
+        """What a window shows of a cell; None lies beyond a wall."""
+        seen = [cell is not None and cell in self.predators] * self.p.observe_predators
+        return [*seen, cell is not None and cell in self.prey, *[cell is None] * self.p.observe_walls]
+
+    def _coordinates(self, cell: Any) -> list[float]:
+        if cell is None:
+            return [0.0, 0.0]
+        size = self.p.size
+        return [(k - size / 2) / size if self.p.rules == "qtran" else k / (size - 1) for k in cell]
 
     def obs(self) -> np.ndarray:
-        span = range(-self.p.sight, self.p.sight + 1)
-        windows = []
-        for predator in self.predators:
-            row, column = predator or (None, None)
-            cells = [predator and self._cell(row + down, column + right) for down in span for right in span]
-            windows.append([*self._features(cells), float(predator is None)])
-        return np.array(windows, np.float32)
+        p, rows = self.p, []
+        span = range(-p.sight, p.sight + 1)
+        shown = (self.predators if p.observe_predators else []) + self.prey
+        all_seen = p.respawn and p.sight >= (p.size // 2 if p.toroidal else p.size - 1)
+        for i, predator in enumerate(self.predators):
+            row = self._coordinates(predator) if p.observe_position else []
+            if p.view == "window" and predator is None:
+                row += [0.0] * (len(self._seen(None)) * len(span) ** 2)
+            elif p.view == "window":
+                cells = [self._cell(predator[0] + down, predator[1] + right) for down in span for right in span]
+                row += [seen for cell in cells for seen in self._seen(cell)]
+            else:
+                apart = [self._apart(predator, cell) if predator and cell else None for cell in shown]
+                apart = [d if d and max(map(abs, d)) <= p.sight else None for d in apart]
+                row += [k / (p.size - (p.rules != "qtran")) for d in apart for k in d or (0, 0)]
+                row += [] if all_seen else [d is not None for d in apart]
+            row += [predator is None] * (p.rules == "stag")
+            row += [i / p.n_predators] * p.observe_id + [self.t / p.horizon] * p.observe_time
+            rows.append(row)
+        return np.array(rows, np.float32)
 
     def state(self) -> np.ndarray:
-        return np.array(self._features([divmod(k, self.p.size) for k in range(self.p.size**2)]), np.float32)
+        p = self.p
+        if p.rules == "stag":
+            cells = [divmod(k, p.size) for k in range(p.size**2)]
+            features = [float(cell in group) for cell in cells for group in (self.predators, self.prey)]
+            if p.capture_size * p.n_prey <= p.n_predators <= 4 * p.n_prey:
+                features.append(not any(self.predators + self.prey))
+        else:
+            features = [k for cell in self.predators + self.prey for k in self._coordinates(cell)]
+            features += [] if p.respawn else [cell is None for cell in self.prey]
+        return np.array(features, np.float32)
 
     def mask(self) -> np.ndarray:
+        if self.p.rules != "stag":
+            return np.ones((self.p.n_predators, 5), np.int8)
         rows = []
         for predator in self.predators:
             beside = self._beside(predator) if predator else [None] * 4

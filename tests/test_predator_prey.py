@@ -1,5 +1,6 @@
-"""The stag hunt: each rule at positions worked out by hand, whole games against the plain twin, published anchors."""
+"""The hunts: each rule at positions worked out by hand, whole games against the plain twin, published anchors."""
 
+import functools
 from collections import Counter
 from typing import Any, NamedTuple
 
@@ -9,9 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from coopgym.envs import environment
+from coopgym.envs.boards import EMPTY, OUTSIDE
 from coopgym.envs.compiling import python_function
-from coopgym.envs.core import Batch, Environment
-from coopgym.envs.predator_prey import EMPTY, OUTSIDE, PREY
+from coopgym.envs.core import Batch, Environment, bounds
+from coopgym.envs.hunting import PREY
 from tests.oracle import TWINS
 
 RIGHT, DOWN, LEFT, UP, STAY, CATCH = range(6)
@@ -25,6 +27,14 @@ class World(NamedTuple):
 
 def world(text: str, seed: int = 0, **params: Any) -> World:
     """A game in the position of the text: digits are predators, * prey, and each x below the board a captured prey."""
+    game = first_world(text, **params)
+    arrays = type(game.arrays)(*(array.copy() for array in game.arrays))
+    arrays.rng[0] = seed
+    return World(game.env, game.params, arrays)
+
+
+@functools.cache
+def first_world(text: str, **params: Any) -> World:
     rows = [line.split() for line in text.strip().splitlines()]
     board, gone = [row for row in rows if "x" not in row], sum(row.count("x") for row in rows)
     cells = dict(enumerate(sign for row in board for sign in row))
@@ -35,7 +45,6 @@ def world(text: str, seed: int = 0, **params: Any) -> World:
         "size": len(board), "n_predators": n_predators, "n_prey": len(prey) + gone, "capture_size": 1, **params
     })  # fmt: skip
     arrays, off = env.allocate(1), len(board) ** 2
-    arrays.rng[0] = seed
     with np.errstate(over="ignore"):
         python_function(env.kernels.reset)(env.kernel_params(), arrays, 0)
     arrays.grid[0, :off] = EMPTY
@@ -43,7 +52,7 @@ def world(text: str, seed: int = 0, **params: Any) -> World:
     arrays.prey[0] = prey + [off] * gone
     for i, cell in predators.items():
         arrays.grid[0, cell] = i
-    arrays.grid[0, prey] = PREY
+    arrays.grid[0, prey] = PREY - np.arange(len(prey))
     return World(env, env.kernel_params(), arrays)
 
 
@@ -58,6 +67,12 @@ def observed(game: World) -> np.ndarray:
     obs = np.full((game.env.n_agents, game.env.obs_size), np.nan, np.float32)
     python_function(game.env.kernels.observe)(game.params, game.arrays, 0, obs)
     return obs
+
+
+def summary(game: World) -> np.ndarray:
+    state = np.full(game.env.state_size, np.nan, np.float32)
+    python_function(game.env.kernels.summarise)(game.params, game.arrays, 0, state)
+    return state
 
 
 def legal(game: World) -> list[list[int]]:
@@ -79,6 +94,7 @@ def prey_cells(game: World) -> set[tuple[int, int]]:
 
 def test_the_default_game_has_the_published_sizes():
     env = environment("predator_prey_v1")
+    assert env.params.rules == "stag"
     assert env.agents == tuple(f"predator_{i}" for i in range(8))
     assert env.action_names == ("right", "down", "left", "up", "stay", "catch")
     assert env.obs_size == 5 * 5 * 2 + 1
@@ -220,7 +236,7 @@ def test_two_that_catch_together_capture_the_prey_and_leave_the_board_with_it():
     assert (position(game, 0), position(game, 1), position(game, 2)) == (None, None, (3, 0))
     assert len(prey_cells(game)) == 1
     assert (game.arrays.grid[0] >= 0).sum() == 1  # their cells are free again
-    assert (game.arrays.grid[0] == PREY).sum() == 1
+    assert (game.arrays.grid[0] <= PREY).sum() == 1
 
 
 def test_a_frozen_predator_can_only_stay_and_sees_nothing():
@@ -456,7 +472,7 @@ def test_the_state_is_the_whole_board_row_by_row():
         0 . *
         . 1 .
         * . .
-    """)
+    """, capture_size=2)  # fmt: skip
     state = np.full(game.env.state_size, np.nan, np.float32)
     python_function(game.env.kernels.summarise)(game.params, game.arrays, 0, state)
     np.testing.assert_array_equal(state.reshape(3, 6), [[1, 0, 0, 0, 0, 1], [0, 0, 1, 0, 0, 0], [0, 1, 0, 0, 0, 0]])
@@ -498,7 +514,8 @@ def test_every_start_is_as_likely():
     [
         ({"size": 3, "n_predators": 5, "n_prey": 5}, "a board of size 3 has 9 cells"),
         ({"n_predators": 2, "capture_size": 3}, "capture_size is 3; it must be at most n_predators, 2"),
-        ({"size": 6, "sight": 3, "toroidal": True}, "sight is 3; on a torus of size 6 it must be at most 2"),
+        ({"size": 6, "sight": 4, "toroidal": True}, "sight is 4; on a torus of size 6 it must be at most 3"),
+        ({"size": 5, "sight": 3, "toroidal": True}, "sight is 3; on a torus of size 5 it must be at most 2"),
         ({"penalty": 1.0}, "penalty is 1.0; it must be -1000 to 0 reward"),
         ({"capture_size": 5}, "capture_size is 5; it must be 1 to 4"),
     ],
@@ -550,6 +567,494 @@ def test_each_action_has_a_key():
     assert sorted(set(keys.values())) == list(range(env.n_actions))
 
 
+# --- Rules "qtran" ---
+
+Q_UP, Q_LEFT, Q_STAY, Q_RIGHT, Q_DOWN = range(5)
+QTRAN: dict[str, Any] = {"rules": "qtran", "prey_policy": "resting", "capture_size": 2}
+
+
+def test_the_games_of_qtran_have_the_sizes_of_its_code():
+    env = environment("predator_prey_v1", "qtran_code_7x7_p1.5")
+    p = env.params
+    assert (p.size, p.n_predators, p.n_prey, p.horizon, p.capture_size) == (7, 4, 2, 100, 2)
+    assert (p.capture_reward, p.penalty, p.step_reward, p.respawn) == (1.0, -1.5, 0.0, True)
+    assert env.action_names == ("up", "left", "stay", "right", "down")
+    assert env.action_names[env.noop] == "stay"
+    assert env.obs_size == 2 * 6 + 1 + 2  # offsets of all, number, own location
+    assert env.state_size == 2 * 6
+    env = environment("predator_prey_v1", "qtran_paper_5x5_p0.5")
+    p = env.params
+    assert (p.size, p.n_predators, p.n_prey, p.penalty, p.sight, p.respawn) == (5, 2, 1, -0.5, 2, False)
+    assert [part.name for part in env.observation_layout] == ["position", "prey_offsets", "prey_visible", "id"]
+
+
+@pytest.mark.parametrize(
+    ("action", "row", "column"),
+    [(Q_UP, 0, 1), (Q_LEFT, 1, 0), (Q_STAY, 1, 1), (Q_RIGHT, 1, 2), (Q_DOWN, 2, 1)],
+)
+def test_each_action_of_qtran_moves_as_its_name_says(action, row, column):
+    game = world("""
+        . . . .
+        . 0 . .
+        . . . .
+        . . . *
+    """, **{**QTRAN, "capture_size": 1})  # fmt: skip
+    assert legal(game) == [[1, 1, 1, 1, 1]]
+    assert play(game, action) == (0.0, False)
+    assert position(game, 0) == (row, column)
+
+
+def test_a_queue_moves_up_in_one_step_and_nobody_moves_twice():
+    game = world("""
+        0 1 2 . .
+        . . . . .
+        . . . . .
+        . . . . .
+        . . . . *
+    """, **QTRAN)  # fmt: skip
+    play(game, Q_RIGHT, Q_RIGHT, Q_RIGHT)
+    assert [position(game, i) for i in range(3)] == [(0, 1), (0, 2), (0, 3)]
+    play(game, Q_RIGHT, Q_RIGHT, Q_STAY)
+    assert [position(game, i) for i in range(3)] == [(0, 1), (0, 2), (0, 3)]
+
+
+def test_neither_two_that_would_change_places_move_nor_a_ring():
+    game = world("""
+        0 1 . .
+        3 2 . .
+        . . . .
+        . . . *
+    """, **QTRAN)  # fmt: skip
+    play(game, Q_RIGHT, Q_LEFT, Q_STAY, Q_STAY)
+    assert [position(game, i) for i in range(4)] == [(0, 0), (0, 1), (1, 1), (1, 0)]
+    play(game, Q_RIGHT, Q_DOWN, Q_LEFT, Q_UP)
+    assert [position(game, i) for i in range(4)] == [(0, 0), (0, 1), (1, 1), (1, 0)]
+
+
+def test_of_two_that_want_one_cell_the_lower_number_goes_there_and_a_wall_stops_everybody():
+    game = world("""
+        1 . 0
+        . . .
+        * . .
+    """, **QTRAN)  # fmt: skip
+    play(game, Q_LEFT, Q_RIGHT)
+    assert [position(game, i) for i in range(2)] == [(0, 1), (0, 0)]
+    play(game, Q_UP, Q_LEFT)
+    assert [position(game, i) for i in range(2)] == [(0, 1), (0, 0)]
+
+
+def test_a_prey_in_the_way_makes_room_if_it_can():
+    moved = Counter()
+    for seed in range(1000):
+        game = world("""
+            . . . . .
+            . . . . .
+            . 0 * . .
+            . . . . .
+            1 . . . .
+        """, seed, **{**QTRAN, "prey_policy": "random"})  # fmt: skip
+        play(game, Q_RIGHT, Q_STAY)
+        [prey] = prey_cells(game)
+        moved[prey] += 1
+        assert position(game, 0) == ((2, 1) if prey == (2, 2) else (2, 2))
+    assert set(moved) == {(1, 2), (2, 3), (3, 2), (2, 2)}  # to the left the predator waits
+    assert abs(moved[2, 2] - 400) < 80  # of five moves, to stay and to the left; five standard deviations
+    assert all(abs(moved[cell] - 200) < 65 for cell in [(1, 2), (2, 3), (3, 2)])
+
+
+def test_predators_beside_a_prey_earn_in_every_step_by_their_number():
+    game = world("""
+        . . . . .
+        . 0 * . .
+        . . . 1 .
+        . . . . .
+        . . . . .
+    """, **QTRAN, penalty=-0.5)  # fmt: skip
+    assert play(game, Q_STAY, Q_STAY) == (-0.5, False)
+    assert play(game, Q_STAY, Q_LEFT) == (1.0 * 10, True)
+    assert prey_cells(game) == set()
+
+
+def test_one_predator_between_two_prey_pays_for_both_and_none_beside_pays_nothing():
+    game = world("""
+        * 0 * .
+        . . . .
+        . . . .
+        . . . 1
+    """, **QTRAN, penalty=-1.5)  # fmt: skip
+    assert play(game, Q_STAY, Q_STAY) == (-3.0, False)
+    assert play(game, Q_DOWN, Q_STAY) == (0.0, False)
+
+
+def test_a_captured_prey_comes_back_at_once_on_any_cell_but_its_own():
+    seen = Counter()
+    for seed in range(1400):
+        game = world("""
+            0 * 1
+            . . .
+            . . .
+        """, seed, **QTRAN, respawn=True, capture_reward=1.0)  # fmt: skip
+        assert play(game, Q_STAY, Q_STAY) == (1.0, False)
+        [cell] = prey_cells(game)
+        assert game.arrays.grid[0, 3 * cell[0] + cell[1]] == PREY
+        seen[cell] += 1
+    assert set(seen) == {(1, 0), (1, 1), (1, 2), (2, 0), (2, 1), (2, 2)}
+    assert all(abs(count - 1400 / 6) < 70 for count in seen.values())  # five standard deviations
+
+
+def test_without_respawn_the_game_ends_with_the_last_prey():
+    game = world("""
+        0 * 1
+        . . .
+        . . *
+    """, **QTRAN, capture_reward=1.0)  # fmt: skip
+    assert play(game, Q_STAY, Q_STAY) == (1.0, False)
+    assert play(game, Q_STAY, Q_DOWN) == (0.0, False)
+    assert prey_cells(game) == {(2, 2)}
+    game.arrays.predator[0] = [5, 7]
+    game.arrays.grid[0, :9] = [EMPTY] * 5 + [0, EMPTY, 1, PREY - 1]
+    assert play(game, Q_STAY, Q_STAY) == (1.0, True)
+
+
+def test_everybody_sees_how_far_the_others_are_in_qtrans_code():
+    game = world("""
+        0 . . . .
+        . . . . .
+        . . . . 1
+        . . . . .
+        . * . . .
+    """, **QTRAN, respawn=True, view="offsets", sight=4, observe_position=True, observe_id=True)  # fmt: skip
+    expected = [
+        [-0.5, -0.5, 0, 0, 0.4, 0.8, 0.8, 0.2, 0.0],  # location, offsets of both predators and of the prey, number
+        [-0.1, 0.3, -0.4, -0.8, 0, 0, 0.4, -0.6, 0.5],
+    ]
+    np.testing.assert_allclose(observed(game), expected, atol=1e-7)
+    np.testing.assert_allclose(summary(game), [-0.5, -0.5, -0.1, 0.3, 0.3, -0.3], atol=1e-7)
+
+
+def test_a_finite_sight_hides_offsets_and_says_so():
+    game = world("""
+        0 . . *
+        . . . .
+        . . * .
+        . . . 1
+        x
+    """, **QTRAN, view="offsets", sight=2)  # fmt: skip
+    expected = [
+        [0, 0, 0, 0, 0, 0, 0.5, 0.5, 0, 0, 1, 0, 0, 1, 0],  # offsets: 0, 1, prey 0, prey 1, prey 2; then the flags
+        [0, 0, 0, 0, 0, 0, -0.25, -0.25, 0, 0, 0, 1, 0, 1, 0],
+    ]
+    np.testing.assert_allclose(observed(game), expected, atol=1e-7)
+    np.testing.assert_allclose(summary(game)[-3:], [0, 0, 1])
+    np.testing.assert_allclose(summary(game)[:4], [-0.5, -0.5, 0.25, 0.25], atol=1e-7)
+
+
+def test_on_a_torus_offsets_go_the_shorter_way_round():
+    game = world("""
+        0 . . *
+        . . . .
+        . 1 . .
+        . . . .
+    """, **QTRAN, view="offsets", sight=2, toroidal=True, observe_predators=False)  # fmt: skip
+    np.testing.assert_allclose(observed(game), [[0, -0.25, 1], [-0.5, 0.5 - 1, 1]], atol=1e-7)
+
+
+# --- Rules "ma_gym" ---
+
+M_DOWN, M_LEFT, M_UP, M_RIGHT, M_STAY = range(5)
+MA_GYM: dict[str, Any] = {"rules": "ma_gym", "prey_policy": "resting", "capture_size": 2}
+
+
+def test_the_games_of_ma_gym_have_its_sizes_and_rewards():
+    env = environment("predator_prey_v1", "ma_gym_7x7")
+    p = env.params
+    assert (p.size, p.n_predators, p.n_prey, p.sight, p.horizon) == (7, 4, 2, 2, 100)
+    assert (p.capture_reward, p.penalty, p.step_reward) == (5.0, -0.5, -0.01)
+    assert env.action_names == ("down", "left", "up", "right", "stay")
+    assert [(part.name, part.size) for part in env.observation_layout] == [("position", 2), ("window", 25), ("time", 1)]
+    assert environment("predator_prey_v1", "ma_gym_5x5").params == p._replace(size=5, n_predators=2, n_prey=1)
+
+
+@pytest.mark.parametrize(
+    ("action", "row", "column"),
+    [(M_DOWN, 2, 1), (M_LEFT, 1, 0), (M_UP, 0, 1), (M_RIGHT, 1, 2), (M_STAY, 1, 1)],
+)
+def test_each_action_of_ma_gym_moves_as_its_name_says(action, row, column):
+    game = world("""
+        . . . .
+        . 0 . .
+        . . . .
+        . . . *
+    """, **{**MA_GYM, "capture_size": 1})  # fmt: skip
+    assert legal(game) == [[1, 1, 1, 1, 1]]
+    assert play(game, action) == (0.0, False)
+    assert position(game, 0) == (row, column)
+
+
+def test_predators_of_ma_gym_move_in_the_order_of_their_numbers():
+    game = world("""
+        . 0 1 . .
+        . . . . .
+        . . . . .
+        . . . . .
+        . . . . *
+    """, **MA_GYM)  # fmt: skip
+    play(game, M_RIGHT, M_RIGHT)  # the first is in the way of nobody, the second in the way of the first
+    assert [position(game, i) for i in range(2)] == [(0, 1), (0, 3)]
+    play(game, M_LEFT, M_LEFT)
+    assert [position(game, i) for i in range(2)] == [(0, 0), (0, 2)]
+
+
+def test_ma_gyms_prey_is_judged_before_it_moves():
+    for seed in range(50):
+        game = world("""
+            . . . . .
+            0 . * . .
+            . . . . .
+            . . . 1 .
+            . . . . .
+        """, seed, **{**MA_GYM, "prey_policy": "random"}, penalty=-0.5, step_reward=-0.01)  # fmt: skip
+        assert play(game, M_RIGHT, M_STAY) == (-0.51, False)
+        game = world("""
+            . . . . .
+            0 . * . 1
+            . . . . .
+            . . . . .
+            . . . . .
+        """, seed, **{**MA_GYM, "prey_policy": "random"}, penalty=-0.5, step_reward=-0.01)  # fmt: skip
+        assert play(game, M_RIGHT, M_LEFT) == (9.99, True)
+        assert prey_cells(game) == set()
+
+
+def test_ma_gyms_prey_avoid_the_cells_beside_predators():
+    seen = Counter()
+    for seed in range(3000):
+        game = world("""
+            . . . . .
+            . . . . .
+            0 . * . .
+            . . . . .
+            1 . . . .
+        """, seed, **{**MA_GYM, "prey_policy": "random"})  # fmt: skip
+        play(game, M_STAY, M_STAY)
+        [cell] = prey_cells(game)
+        seen[cell] += 1
+    assert (2, 1) not in seen
+    draws = 1 + 0.175 + 0.175**2 + 0.175**3 + 0.175**4  # expected; each after one that led to the left
+    for cell, share in {(1, 2): 0.175, (3, 2): 0.175, (2, 3): 0.175, (2, 2): 0.3}.items():
+        expected = 3000 * (share * draws + (cell == (2, 2)) * 0.175**5)
+        assert abs(seen[cell] - expected) < 5 * np.sqrt(expected)
+
+
+def test_nobody_starts_in_ma_gyms_last_row_or_column_and_no_prey_beside_a_predator():
+    batch = Batch(environment("predator_prey_v1", "ma_gym_5x5"), 2000, seed=0)
+    batch.reset()
+    predator, prey = np.divmod(batch.arrays.predator, 5), np.divmod(batch.arrays.prey, 5)
+    assert max(map(np.max, (*predator, *prey))) == 3
+    distance = sum(np.abs(a - b) for a, b in zip(predator, prey, strict=True))
+    assert distance.min() == 2
+    starts = Counter(batch.arrays.predator[:, 0].tolist())
+    assert len(starts) == 16 and all(abs(count - 125) < 56 for count in starts.values())  # five standard deviations
+
+
+def test_a_predator_of_ma_gym_sees_where_it_is_prey_and_the_time():
+    game = world("""
+        . . . . .
+        . 0 * . .
+        . . . . .
+        . . 1 . .
+        . . . . .
+    """, **MA_GYM, observe_predators=False, observe_position=True, observe_time=True, horizon=50)  # fmt: skip
+    game.arrays.t[0] = 10
+    first, second = np.zeros((5, 5)), np.zeros((5, 5))
+    first[2, 3] = 1  # one column to the right of the middle
+    second[0, 2] = 1  # two rows above it
+    expected = [[0.25, 0.25, *first.ravel(), 0.2], [0.75, 0.5, *second.ravel(), 0.2]]
+    np.testing.assert_allclose(observed(game), expected, atol=1e-7)
+    np.testing.assert_allclose(summary(game), [0.25, 0.25, 0.75, 0.5, 0.25, 0.5, 0])
+
+
+# --- Prey, views and symmetries under all rules ---
+
+
+@pytest.mark.parametrize(("rules", "stay"), [("stag", STAY), ("qtran", Q_STAY), ("ma_gym", M_STAY)])
+def test_resting_prey_never_move_and_fleeing_prey_go_where_predators_are_far(rules, stay):
+    text = """
+        . . . . . .
+        . 0 . . . .
+        . . . . . .
+        . . . * . .
+        . . 1 . . .
+        . . . . . .
+    """
+    reached = Counter()
+    for seed in range(300):
+        game = world(text, seed, rules=rules, prey_policy="resting", capture_size=2)
+        play(game, stay, stay)
+        assert prey_cells(game) == {(3, 3)}
+        game = world(text, seed, rules=rules, prey_policy="fleeing", capture_size=2)
+        play(game, stay, stay)
+        reached[next(iter(prey_cells(game)))] += 1
+    assert set(reached) == {(2, 3), (3, 4)}  # three moves from both; down and left one from predator 1, here two
+    assert abs(reached[2, 3] - 150) < 45  # five standard deviations
+
+
+def test_walls_are_a_channel_of_their_own():
+    game = world("""
+        0 . .
+        . . *
+        . . .
+    """, sight=1, observe_walls=True)  # fmt: skip
+    wall, me, free = [0, 0, 1], [1, 0, 0], [0, 0, 0]
+    window = [wall, wall, wall, wall, me, free, wall, free, free]
+    np.testing.assert_array_equal(observed(game), [[*np.ravel(window), 0]])
+
+
+@pytest.mark.parametrize("view", ["window", "offsets"])
+@pytest.mark.parametrize("rules", ["stag", "qtran", "ma_gym"])
+@pytest.mark.parametrize("toroidal", [False, True])
+def test_what_lies_beyond_the_sight_changes_no_observation(rules, view, toroidal):
+    """Everybody whom a predator does not see is put elsewhere, out of its sight again: it notices nothing."""
+    params = {"rules": rules, "view": view, "toroidal": toroidal, "size": 8, "n_predators": 3, "n_prey": 4, "sight": 2}
+    env, rng, size = environment("predator_prey_v1", **params), np.random.default_rng(0), 8
+    blank, changed = environment("predator_prey_v1", **{**params, "sight": 4}), 0
+
+    def looks(env: Environment, cells: np.ndarray) -> np.ndarray:
+        arrays = env.allocate(1)
+        arrays.predator[0], arrays.prey[0] = cells[:3], cells[3:]
+        return observed(World(env, env.kernel_params(), arrays))[0]
+
+    for _ in range(40):
+        cells = rng.permutation(size**2)[:7]
+        rows, columns = np.abs(np.divmod(cells, size) - np.array(np.divmod(cells[:1], size)))
+        if toroidal:
+            rows, columns = np.minimum(rows, size - rows), np.minimum(columns, size - columns)
+        hidden = np.maximum(rows, columns) > 2
+        out_of_sight = [cell for cell in rng.permutation(size**2) if far(cells[0], cell, size, toroidal) > 2]
+        moved = cells.copy()
+        moved[hidden] = [cell for cell in out_of_sight if cell not in cells][: hidden.sum()]
+        np.testing.assert_array_equal(looks(env, cells), looks(env, moved))
+        changed += not np.array_equal(looks(blank, cells), looks(blank, moved))
+    assert changed > 20  # who sees farther does notice
+
+
+def far(here: int, there: int, size: int, toroidal: bool) -> int:
+    """The Chebyshev distance of two cells."""
+    apart = [abs(a - b) for a, b in zip(divmod(int(here), size), divmod(int(there), size), strict=True)]
+    return max(min(d, size - d) for d in apart) if toroidal else max(apart)
+
+
+def test_on_a_torus_half_the_board_is_all_of_it():
+    for size, view in ((6, "window"), (6, "offsets"), (5, "window"), (5, "offsets")):
+        env = environment(
+            "predator_prey_v1", size=size, sight=size // 2, toroidal=True, view=view, n_predators=3, n_prey=3
+        )
+        arrays = env.allocate(1)
+        cells = np.random.default_rng(size).permutation(size**2)[:6]
+        arrays.predator[0], arrays.prey[0] = cells[:3], cells[3:]
+        obs = observed(World(env, env.kernel_params(), arrays))
+        if view == "offsets":
+            assert obs[:, 12:18].all()
+        else:
+            window = obs[:, :-1].reshape(3, 2 * (size // 2) + 1, 2 * (size // 2) + 1, 2)
+            assert (window[:, :size, :size].sum((1, 2)) == 3).all()
+
+
+@pytest.mark.parametrize("rules", ["stag", "qtran", "ma_gym"])
+@pytest.mark.parametrize("mirror", ["left and right", "rows and columns"])
+def test_a_mirrored_board_plays_a_mirrored_game(rules, mirror):
+    """With resting prey, whose moves are no draws: the same seed then orders the predators alike."""
+    size, swap = 6, {"left and right": {"left": "right", "right": "left"}}.get(
+        mirror, {"left": "up", "up": "left", "right": "down", "down": "right"}
+    )  # fmt: skip
+
+    def mirrored(cell: int) -> int:
+        row, column = divmod(int(cell), size)
+        return row * size + size - 1 - column if mirror == "left and right" else column * size + row
+
+    params = {"rules": rules, "size": size, "n_predators": 4, "n_prey": 3, "prey_policy": "resting", "penalty": -0.3}
+    env, rng, rewards = environment("predator_prey_v1", **params), np.random.default_rng(1), []
+    names = env.action_names
+    for seed in range(20):
+        one, other = (World(env, env.kernel_params(), env.allocate(1)) for _ in range(2))
+        with np.errstate(over="ignore"):
+            for game in (one, other):
+                game.arrays.rng[0] = seed
+                python_function(env.kernels.reset)(game.params, game.arrays, 0)
+        for group in ("predator", "prey"):
+            getattr(other.arrays, group)[0] = [mirrored(cell) for cell in getattr(one.arrays, group)[0]]
+        other.arrays.grid[0, :-1] = one.arrays.grid[0, [mirrored(cell) for cell in range(size**2)]]
+        for _ in range(12):
+            actions = rng.integers(0, len(names), 4)
+            swapped = [names.index(swap.get(names[a], names[a])) for a in actions]
+            answer = play(one, *actions)
+            assert answer == play(other, *swapped)
+            rewards.append(answer[0])
+            if answer[1]:
+                break
+            for i in range(4):
+                cell = one.arrays.predator[0, i]
+                assert other.arrays.predator[0, i] == (mirrored(cell) if cell < size**2 else cell)
+    assert len(set(rewards)) > 2  # something happened
+
+
+def test_predators_that_change_numbers_and_actions_catch_the_same():
+    text = ["0 1 2 . *", "3 * 4 * .", ". 5 . . .", ". . * 6 .", ". . . 7 ."]
+    rng, rewards = np.random.default_rng(0), set()
+    for seed in range(60):
+        numbers, actions = rng.permutation(8), rng.choice([STAY, CATCH], 8)
+        renamed = "\n".join(text).translate({ord(str(i)): str(numbers[i]) for i in range(8)})
+        one = world("\n".join(text), seed, capture_size=2, penalty=-1.0, prey_policy="resting")
+        other = world(renamed, seed, capture_size=2, penalty=-1.0, prey_policy="resting")
+        answer = play(one, *actions)
+        assert answer == play(other, *actions[np.argsort(numbers)])
+        assert [position(one, i) for i in range(8)] == [position(other, numbers[i]) for i in range(8)]
+        rewards.add(answer[0])
+    assert len(rewards) > 3
+
+
+@pytest.mark.parametrize(
+    ("params", "message"),
+    [
+        ({"respawn": True}, "respawn is True; only under the rules 'qtran' prey come back, and rules is 'stag'"),
+        (
+            {"rules": "qtran", "respawn": True, "size": 3, "n_predators": 4, "n_prey": 5},
+            "need 10 cells in all; a board of size 3 has 9 cells",
+        ),
+        (
+            {"rules": "ma_gym", "size": 4, "n_predators": 2, "n_prey": 1},
+            "need 11 cells in all; a board of size 4 without its last row and column has 9 cells",
+        ),
+        ({"observe_walls": True, "toroidal": True}, "observe_walls is True; a torus has none"),
+        ({"observe_walls": True, "view": "offsets"}, "observe_walls is True; they show in a window only"),
+    ],
+)
+def test_parameters_that_do_not_fit_together_are_refused_with_the_reason(params, message):
+    with pytest.raises(ValueError, match=message):
+        environment("predator_prey_v1", **params)
+
+
+def test_an_empty_board_has_a_state_of_its_own():
+    game = world("""
+        0 * 1
+        . . .
+        . . .
+    """, capture_size=2)  # fmt: skip
+    assert summary(game)[-1] == 0 and game.env.state_size == 19
+    assert play(game, CATCH, CATCH) == (10.0, True)
+    np.testing.assert_array_equal(summary(game), [0] * 18 + [1])
+
+
+def test_a_look_at_the_board_leaves_no_trace_on_it():
+    game = world("""
+        0 . *
+        . 1 .
+        * . .
+    """)
+    observed(game)
+    assert not game.arrays.board.any()
+
+
 SETTINGS = [
     {"preset": "stag_p0"},
     {"preset": "stag_p-2"},
@@ -562,12 +1067,30 @@ SETTINGS = [
     {"size": 4, "n_predators": 8, "n_prey": 8, "sight": 2},
     {"size": 3, "n_predators": 1, "n_prey": 1, "sight": 1, "capture_size": 1, "capture_reward": 2.5},
     {"size": 6, "n_predators": 12, "n_prey": 5, "capture_size": 4, "penalty": -1.0},
+    {"size": 5, "n_predators": 4, "n_prey": 3, "prey_policy": "fleeing", "view": "offsets", "observe_position": True},
+    {"size": 6, "n_predators": 3, "n_prey": 2, "prey_policy": "resting", "observe_walls": True, "observe_time": True},
+    {"size": 5, "n_predators": 4, "n_prey": 3, "prey_policy": "fleeing", "observe_predators": False},
+    {"size": 6, "n_predators": 4, "n_prey": 2, "toroidal": True, "sight": 3, "prey_policy": "fleeing"},
+    {"preset": "qtran_code_5x5_p0.5"},
+    {"preset": "qtran_code_7x7_p1.5"},
+    {"preset": "qtran_paper_5x5_p1"},
+    {"preset": "qtran_paper_7x7_p0.5"},
+    {"preset": "qtran_code_5x5_p1", "n_predators": 12, "n_prey": 12, "penalty": -0.1},
+    {"preset": "qtran_code_7x7_p1", "toroidal": True, "sight": 3, "n_predators": 9, "n_prey": 5},
+    {"preset": "qtran_code_7x7_p1", "toroidal": True, "sight": 2, "prey_policy": "fleeing"},
+    {"preset": "qtran_paper_7x7_p1", "prey_policy": "fleeing", "capture_size": 1, "observe_predators": True},
+    {"preset": "qtran_paper_5x5_p1", "view": "window", "observe_walls": True, "capture_size": 1, "step_reward": -0.1},
+    {"preset": "ma_gym_5x5"},
+    {"preset": "ma_gym_7x7"},
+    {"preset": "ma_gym_7x7", "prey_policy": "resting", "observe_predators": True, "observe_id": True},
+    {"preset": "ma_gym_7x7", "size": 6, "n_predators": 3, "n_prey": 5, "prey_policy": "fleeing", "capture_size": 1},
+    {"preset": "ma_gym_7x7", "toroidal": True, "sight": 3, "n_prey": 6, "view": "offsets", "capture_size": 3},
 ]
 
 
 def eager(mask: np.ndarray, policy: np.random.Generator) -> np.ndarray:
     """Random legal actions, with `catch` three times as likely as another. mask: [..., A]."""
-    return (policy.random(mask.shape) ** np.array([1, 1, 1, 1, 1, 1 / 3]) * mask).argmax(-1)
+    return (policy.random(mask.shape) ** np.array([1, 1, 1, 1, 1, 1 / 3])[: mask.shape[-1]] * mask).argmax(-1)
 
 
 def compare_with_the_twin(params: dict[str, Any], episodes: int, seed: int) -> None:
@@ -594,7 +1117,13 @@ def compare_with_the_twin(params: dict[str, Any], episodes: int, seed: int) -> N
     assert moved >= episodes
 
 
-@pytest.mark.parametrize("params", SETTINGS, ids=str)
+def compiled_for_a_preset(params: dict[str, Any]) -> bool:
+    """Whether the rules and the view are those of a preset, whose loops other tests compile too."""
+    p = environment("predator_prey_v1", **params).params
+    return (p.rules == "qtran") == (p.view == "offsets")
+
+
+@pytest.mark.parametrize("params", [*filter(compiled_for_a_preset, SETTINGS)], ids=str)
 def test_games_are_those_of_the_plain_twin(params):
     compare_with_the_twin({"horizon": 60, **params}, episodes=4, seed=11)
 
@@ -609,17 +1138,28 @@ def test_a_thousand_games_are_those_of_the_plain_twin(params):
 @given(st.data())
 def test_invariants_hold_in_any_game(data):
     size = data.draw(st.integers(3, 8), "size")
-    n_predators = data.draw(st.integers(1, min(9, size**2 - 1)), "n_predators")
-    n_prey = data.draw(st.integers(1, min(9, size**2 - n_predators)), "n_prey")
+    rules = data.draw(st.sampled_from(["stag", "qtran", "ma_gym"]), "rules")
+    cells = size**2 if rules != "ma_gym" else (size - 1) ** 2
+    each = 1 if rules != "ma_gym" else 5  # cells that a predator takes at the start
+    if cells < each + 2:
+        return
+    n_predators = data.draw(st.integers(1, min(9, (cells - 2) // each)), "n_predators")
+    n_prey = data.draw(st.integers(1, min(9, cells - each * n_predators - 1)), "n_prey")
     capture_size = data.draw(st.integers(1, min(4, n_predators)), "capture_size")
     toroidal = data.draw(st.booleans(), "toroidal")
-    sight = data.draw(st.integers(1, (size - 1) // 2 if toroidal else 4), "sight")
+    sight = data.draw(st.integers(1, size // 2 if toroidal else 4), "sight")
+    view = "offsets" if rules == "qtran" else "window"  # as in the presets: every other pair compiles for seconds
+    flags = {name: data.draw(st.booleans(), name) for name in ("observe_position", "observe_id", "observe_time")}
     env = environment(
-        "predator_prey_v1", size=size, n_predators=n_predators, n_prey=n_prey, capture_size=capture_size,
-        toroidal=toroidal, sight=sight, penalty=-1.0, horizon=40,
+        "predator_prey_v1", size=size, rules=rules, n_predators=n_predators, n_prey=n_prey, capture_size=capture_size,
+        toroidal=toroidal, sight=sight, penalty=-1.0, horizon=40, view=view,
+        prey_policy=data.draw(st.sampled_from(["random", "resting", "fleeing"]), "prey_policy"),
+        respawn=rules == "qtran" and data.draw(st.booleans(), "respawn"), **flags,
     )  # fmt: skip
     batch = Batch(env, 8, seed=data.draw(st.integers(0, 1000), "seed"))
     out, policy, off = batch.reset(), np.random.default_rng(0), size**2
+    low, high = bounds(env.observation_layout)
+    state_low, state_high = bounds(env.state_layout)
     for _ in range(60):
         for e in range(8):
             predator, prey = batch.arrays.predator[e], batch.arrays.prey[e]
@@ -627,17 +1167,18 @@ def test_invariants_hold_in_any_game(data):
             assert len(set(standing)) == len(standing)  # never two in a cell
             grid = np.full(off + 1, EMPTY)
             grid[off] = OUTSIDE
-            grid[prey[prey < off]] = PREY
+            grid[prey[prey < off]] = PREY - np.flatnonzero(prey < off)
             grid[predator[predator < off]] = np.flatnonzero(predator < off)
             np.testing.assert_array_equal(batch.arrays.grid[e], grid)
             captured, frozen = (prey == off).sum(), (predator == off).sum()
-            assert capture_size * captured <= frozen <= 4 * captured
-            assert out.state[e].sum() == len(standing)
-        np.testing.assert_array_equal(out.obs[:, :, -1], batch.arrays.predator == off)
-        assert ((out.obs == 0) | (out.obs == 1)).all()
-        assert out.obs.any(2).all()
+            assert capture_size * captured <= frozen <= 4 * captured if rules == "stag" else frozen == 0
+            assert not (env.params.respawn and captured)
+        np.testing.assert_array_equal(batch.arrays.board, np.tile(batch.params.blank, (8, 1)))  # wiped after each look
+        assert ((out.obs >= low) & (out.obs <= high)).all()
+        assert ((out.state >= state_low) & (out.state <= state_high)).all()
+        assert out.state.any(1).all()
         assert out.action_mask.any(2).all()
-        assert out.action_mask[:, :, STAY].all()
+        assert out.action_mask[:, :, env.noop].all()
         assert (out.reward <= 10 * n_prey).all()
         batch.step(eager(out.action_mask, policy))
     assert out.steps.max() > 0
@@ -653,14 +1194,35 @@ def always_catch(mask: np.ndarray) -> np.ndarray:
 
 def returns(weights: Any, episodes: int = 2000, **params: Any) -> np.ndarray:
     """The return of the first episode of each row, of agents that draw uniformly where weights(mask) is 1."""
-    batch = Batch(environment("predator_prey_v1", **params), episodes, seed=5)
-    out, policy = batch.reset(), np.random.default_rng(5)
-    team_return = np.full(episodes, np.nan)
+    policy = np.random.default_rng(5)
+    env = environment("predator_prey_v1", **params)
+    return returns_of(lambda obs, mask: (weights(mask) * policy.random(mask.shape)).argmax(-1), env, episodes)
+
+
+def returns_of(act: Any, env: Environment, episodes: int) -> np.ndarray:
+    """The return of the first episode of each row, of a team that acts on (obs, action_mask)."""
+    batch = Batch(env, episodes, seed=5)
+    out, team_return = batch.reset(), np.full(episodes, np.nan)
     while np.isnan(team_return).any():
-        batch.step((weights(out.action_mask) * policy.random(out.action_mask.shape)).argmax(-1))
+        batch.step(act(out.obs, out.action_mask))
         over = (out.terminated | out.truncated) & np.isnan(team_return)
         team_return[over] = out.team_return[over]
     return team_return
+
+
+# Means of 600 episodes of the rules of the authors' code, with their standard errors: steps times prey with two or more
+# predators beside them, and with one.
+QTRAN_ANCHORS = [("qtran_code_5x5_p0.5", (1.06, 0.04), (25.1, 0.3)), ("qtran_code_7x7_p0.5", (3.03, 0.07), (47.2, 0.5))]
+
+
+@pytest.mark.parametrize(("preset", "captures", "tries"), QTRAN_ANCHORS)
+def test_random_teams_earn_what_they_earn_under_the_rules_of_qtrans_code(preset, captures, tries):
+    for (mean, error), rewards in (
+        (captures, {"capture_reward": 1.0, "penalty": 0.0}),
+        (tries, {"capture_reward": 0.0, "penalty": -1.0}),
+    ):
+        ours = np.abs(returns(uniform_weights, preset=preset, **rewards))
+        assert abs(ours.mean() - mean) < 4 * np.hypot(error, ours.std() / np.sqrt(len(ours)))
 
 
 @pytest.fixture(scope="module")
