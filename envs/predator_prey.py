@@ -122,6 +122,12 @@ Presets
     and PredatorPrey7x7-v0 of ma-gym, whose rewards of 5, -0.5 and -0.01 for each step and whose careful prey are not
     those of that text.
 
+Known returns
+    `coopgym.spec("predator_prey_v1", preset).anchors` has those of a random team and of the chaser, a team in
+    `coopgym.envs.chaser` that hunts on what it sees and, where it can, waits for partners: with `stag_p0` 5 and 34,
+    with `stag_p-2` -93 and 33. Where standing beside a prey is punished, as in all of `qtran_...`, chasing loses, and
+    a return above 0 takes coordination.
+
 Sources
     Boehmer, Kurin and Whiteson, "Deep Coordination Graphs", ICML 2020, in the form of the authors' code, which Rashid
     et al., "Weighted QMIX", NeurIPS 2020, and Wang et al., "QPLEX", ICLR 2021, use too. Son et al., "QTRAN", ICML
@@ -155,6 +161,7 @@ from typing import Annotated, Any, Literal, NamedTuple
 import numpy as np
 
 from coopgym.envs.boards import BESIDE, DOWN, LEFT, OUTSIDE, RIGHT, STAY, UP, painting, targets
+from coopgym.envs.chaser import Chaser
 from coopgym.envs.core import Environment, Field, Kernels, Preset, Scene, slices
 from coopgym.envs.hunting import CATCH, KERNELS, VIEWS, Rules, State
 from coopgym.envs.parameters import Parameter, encoded
@@ -255,6 +262,7 @@ class PredatorPrey(Environment):
     Params = Params
     presets = PRESETS
     agent_name = "predator"
+    scripted = {"chaser": Chaser}
 
     @property
     def kernels(self) -> Kernels:  # type: ignore[override]

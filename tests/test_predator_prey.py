@@ -1184,6 +1184,77 @@ def test_invariants_hold_in_any_game(data):
     assert out.steps.max() > 0
 
 
+# --- The chaser ---
+
+
+def chased(game: World) -> list[str]:
+    """What a team of chasers does in a position."""
+    team = game.env.scripted["chaser"](game.env)
+    [actions] = team.act(observed(game)[None], np.array([legal(game)]))
+    return [game.env.action_names[a] for a in actions]
+
+
+def test_a_chaser_goes_to_the_nearest_prey_and_catches_it():
+    game = world("""
+        0 . . . *
+        . . . . .
+        . . . . .
+        . . . 1 .
+        * . . * .
+    """, sight=4)  # fmt: skip
+    assert chased(game) == ["right", "catch"] or chased(game) == ["down", "catch"]
+    game = world("""
+        0 . . *
+        . . . .
+        . . . .
+        * . . 1
+    """, sight=1)  # fmt: skip
+    assert all(set(chased(game)) <= {"right", "down", "left", "up"} for _ in range(5))  # it looks for some
+
+
+def test_a_chaser_tries_no_prey_alone_where_that_is_punished():
+    text = """
+        . . . . .
+        . 0 * . .
+        . . . . .
+        . * 1 . .
+        . 2 . . .
+    """
+    assert chased(world(text, capture_size=2, penalty=-1.0)) == ["stay", "catch", "catch"]
+    assert chased(world(text, capture_size=3, penalty=-1.0)) == ["stay", "stay", "stay"]
+    assert chased(world(text, capture_size=2)) == ["catch", "catch", "catch"]
+
+
+@pytest.mark.parametrize("view", ["window", "offsets"])
+def test_where_standing_beside_a_prey_is_punished_chasers_go_there_together(view):
+    text = """
+        . . . . .
+        . . * . 0
+        . . . . .
+        . . {} . .
+        1 . . . .
+    """
+    alone = world(text.format("."), **QTRAN, view=view, sight=4, penalty=-1.0)
+    assert chased(alone)[0] == "stay" and chased(alone)[1] in ("up", "right")
+    together = world(text.format("2"), **QTRAN, view=view, sight=4, penalty=-1.0)
+    assert chased(together)[0] == "left" and chased(together)[2] == "up"
+    bold = world(text.format("."), **QTRAN, view=view, sight=4, penalty=-1.0, observe_predators=False)
+    assert chased(bold)[0] == "left"
+
+
+@pytest.mark.parametrize(
+    ("preset", "at_least"), [("stag_p0", 32), ("stag_p-2", 31), ("qtran_paper_7x7_p1", -10), ("ma_gym_7x7", 1.5)]
+)
+def test_chasers_earn_more_than_a_random_team_and_begin_anew_with_each_reset(preset, at_least):
+    env = environment("predator_prey_v1", preset)
+    team, scores = env.scripted["chaser"](env), []
+    for _ in range(2):
+        team.reset(100)
+        scores.append(returns_of(team.act, env, 100))
+    assert scores[0].mean() > at_least
+    np.testing.assert_array_equal(*scores)
+
+
 def uniform_weights(mask: np.ndarray) -> np.ndarray:
     return mask.astype(float)
 
