@@ -1,5 +1,6 @@
 """The benchmarks run, in small."""
 
+import os
 import sys
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 def _benchmarks(monkeypatch):
     monkeypatch.syspath_prepend(str(Path(__file__).resolve().parent.parent / "benchmarks"))
     yield
-    for name in ("environments", "update"):
+    for name in ("environments", "predator_prey_sources", "update"):
         sys.modules.pop(name, None)
 
 
@@ -34,3 +35,27 @@ def test_update_prints_a_time_for_each_algorithm(capsys, monkeypatch):
     last = capsys.readouterr().out.splitlines()[-1]
     assert last.startswith("spread_v1, 32 x 25 x 3")
     assert all(float(cell) > 0 for cell in last.split()[-3:])
+
+
+def test_the_programs_to_compare_with_are_named_where_they_are_missing(tmp_path, capsys, monkeypatch):
+    import predator_prey_sources
+
+    monkeypatch.setattr(sys, "argv", ["predator_prey_sources.py", "--folder", str(tmp_path)])
+    predator_prey_sources.main()
+    lines = capsys.readouterr().out.splitlines()
+    presets = [preset for source in predator_prey_sources.SOURCES for preset in source.presets]
+    assert [line.split(":")[0] for line in lines] == presets
+    assert all(f"there is no {tmp_path}" in line for line in lines)
+
+
+@pytest.mark.slow
+def test_the_hunts_are_those_of_the_programs_that_they_come_from():
+    import predator_prey_sources
+
+    folder = os.environ.get("COOPGYM_SOURCES")
+    if folder is None:
+        pytest.skip("COOPGYM_SOURCES names no folder with the clones that benchmarks/predator_prey_sources.py asks for")
+    for source in predator_prey_sources.SOURCES:
+        assert (Path(folder) / source.folder).is_dir()
+        for preset in source.presets:
+            assert predator_prey_sources.compare(source, Path(folder), preset, episodes=20) > 500
