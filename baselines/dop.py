@@ -17,7 +17,7 @@ Nothing follows a terminal step; k_i, Q_i and pi are constants in L_pi but for l
 Differences from the paper and from the authors' code
     - k_i are not divided by their sum, as in the paper; the authors' code does (`normalise_k`). On a game whose payoffs
       are a sum (`additive_ok`, 6000 steps, a gradient step for each 16) the critic's error was 0.15 to 0.26 without the
-      division and 0.47 to 0.69 with it, and all of 3 seeds found the optimum without, 2 with it.
+      division and 0.43 to 0.72 with it, and all of 3 seeds found the optimum without, 2 with it.
     - No b(s), as in the authors' code; the paper has it (`use_bias`). Q_i sees the state, so b adds no function unless
       all k_i are 0, and changed none of these results.
     - The policy mixed with uniform play, (1 - epsilon) softmax + epsilon / available, is the policy in every equation,
