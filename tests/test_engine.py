@@ -159,8 +159,27 @@ def batch_events(envs: VectorEnv, seed: int) -> list[list[str]]:
 
 @games
 @pytest.mark.parametrize("mode", MODES)
-@pytest.mark.parametrize(("num_envs", "num_threads"), [(1, 1), (2, 1), (7, 1), (ROWS, 1), (7, 2), (ROWS, 2)])
-def test_a_row_is_the_single_game_of_its_own_seed(env, mode, num_envs, num_threads):
+@pytest.mark.parametrize("num_envs", [1, 2, 7, ROWS])
+def test_a_row_is_the_single_game_of_its_own_seed(env, mode, num_envs):
+    see_that_rows_are_single_games(env, mode, num_envs, 1)
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("num_envs", [7, ROWS])
+@pytest.mark.parametrize("id", ("matrix_game_v1", "spread_v1"))
+def test_threads_change_no_game(id, mode, num_envs):
+    see_that_rows_are_single_games(coopgym.environment(id, horizon=HORIZON), mode, num_envs, 2)
+
+
+@pytest.mark.slow  # loops on threads take long to compile
+@games
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("num_envs", [7, ROWS])
+def test_threads_change_no_game_of_any_family(env, mode, num_envs):
+    see_that_rows_are_single_games(env, mode, num_envs, 2)
+
+
+def see_that_rows_are_single_games(env, mode, num_envs, num_threads):
     envs = coopgym.make_vec(env, num_envs, autoreset_mode=mode, num_threads=num_threads)
     for row, events in enumerate(batch_events(envs, seed=1000)):
         alone = single_events(env, 1000 + row, row)
