@@ -159,20 +159,21 @@ def _distance_to_predators(p, s, e, cell):
     nearest = 2 * p.size
     for i in range(s.predator.shape[1]):
         if s.predator[e, i] < s.grid.shape[1] - 1:
-            rows = abs(_apart(p, cell, s.predator[e, i], 0))
-            columns = abs(_apart(p, cell, s.predator[e, i], 1))
-            nearest = min(nearest, rows + columns)
+            distance = 0
+            for axis in range(2):
+                place = p.place[s.predator[e, i], axis]
+                distance += abs(_apart(p.place[cell, axis], place, p.size, p.toroidal))
+            nearest = min(nearest, distance)
     return nearest
 
 
 @kernel
-def _apart(p, cell, other, axis):
-    """Rows (axis 0) or columns from a cell to another one; on a torus the shorter way, up or left between equals."""
-    distance = p.place[other, axis] - p.place[cell, axis]
-    if p.toroidal:
-        half = p.size // 2
-        distance = (distance + half) % p.size - half
-    return distance
+def _apart(here, there, size, toroidal):
+    """From a row or column to another one; on a torus the shorter way, up or left between equals."""
+    if not toroidal:
+        return there - here
+    half = size // 2
+    return (there - here + half) % size - half
 
 
 # Rules "stag"
@@ -475,32 +476,23 @@ def _paint(p, s, e, mark):
 
 @kernel
 def observe_offsets(p, s, e, obs):
-    n, m = s.predator.shape[1], s.prey.shape[1]
+    off, n, first = s.grid.shape[1] - 1, s.predator.shape[1], 0 if p.predator_channel >= 0 else s.predator.shape[1]
     for i in range(obs.shape[0]):
         _tell(p, s, e, obs, i)
-        k = 0
-        if p.predator_channel >= 0:
-            for other in range(n):
-                _see(p, s, e, obs, i, k, s.predator[e, other])
-                k += 1
-        for j in range(m):
-            _see(p, s, e, obs, i, k, s.prey[e, j])
-            k += 1
-
-
-@kernel
-def _see(p, s, e, obs, i, k, cell):
-    """Writes how far predator i is from the k-th of the actors that it may see, which stands there."""
-    here, off = s.predator[e, i], s.grid.shape[1] - 1
-    rows = columns = 0
-    visible = here < off and cell < off
-    if visible:
-        rows, columns = _apart(p, here, cell, 0), _apart(p, here, cell, 1)
-        visible = max(abs(rows), abs(columns)) <= p.sight
-    obs[i, p.first + 2 * k] = rows * p.scale if visible else 0.0
-    obs[i, p.first + 2 * k + 1] = columns * p.scale if visible else 0.0
-    if p.visible >= 0:
-        obs[i, p.visible + k] = visible
+        here = s.predator[e, i]
+        for k in range(first, n + s.prey.shape[1]):  # the predators, then the prey
+            cell = s.predator[e, k] if k < n else s.prey[e, k - n]
+            rows = columns = 0
+            visible = here < off and cell < off
+            if visible:
+                rows = _apart(p.place[here, 0], p.place[cell, 0], p.size, p.toroidal)
+                columns = _apart(p.place[here, 1], p.place[cell, 1], p.size, p.toroidal)
+                visible = max(abs(rows), abs(columns)) <= p.sight
+            feature = p.first + 2 * (k - first)
+            obs[i, feature] = rows * p.scale if visible else 0.0
+            obs[i, feature + 1] = columns * p.scale if visible else 0.0
+            if p.visible >= 0:
+                obs[i, p.visible + k - first] = visible
 
 
 @kernel
