@@ -14,6 +14,7 @@ from coopgym.envs.boards import EMPTY, OUTSIDE
 from coopgym.envs.compiling import python_function
 from coopgym.envs.core import Batch, Environment, bounds
 from coopgym.envs.hunting import PREY
+from coopgym.envs.rendering import picture, pixels
 from tests.oracle import TWINS
 
 RIGHT, DOWN, LEFT, UP, STAY, CATCH = range(6)
@@ -557,6 +558,18 @@ def test_the_text_names_the_frozen():
     text = game.env.describe(batch.scene()._replace(arrays=game.arrays))
     assert "frozen: 0, 1" in text
     assert text.startswith(". . .\n. . .\n2 . .\n")
+
+
+def test_the_view_of_one_predator_shows_its_mates_only_where_it_sees_them():
+    for observe_predators in (True, False):
+        env = environment("predator_prey_v1", "ma_gym_5x5", observe_predators=observe_predators)
+        batch, frames = Batch(env, 1, seed=0), []
+        batch.reset()
+        batch.arrays.prey[0, 0] = 24
+        for mate in (1, 7):
+            batch.arrays.predator[0] = [0, mate]
+            frames.append(picture(env, batch.scene()._replace(viewer=0)))
+        assert np.array_equal(*map(pixels, frames)) == (not observe_predators)
 
 
 def test_each_action_has_a_key():
