@@ -17,7 +17,10 @@ CONFIG = Config(batch_size=16, epsilon_steps=15_000)
 SETTINGS = Settings(env_steps=40_000, evaluate_every=4_000, evaluation_episodes=64)
 EPISODES = 1000  # of each team's score
 FOLDER = Path("runs", "demo")
-FILES = {"config.json", "metrics.csv", "policy.safetensors", "learning_curve.png", "episode.gif"}
+FILES = {
+    *("config.json", "metrics.csv", "policy.safetensors", "best.safetensors", "scores.json"),
+    *("learning_curve.png", "episode.gif"),
+}
 
 
 class Scores(NamedTuple):

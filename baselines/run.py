@@ -1,8 +1,14 @@
-"""A run's folder: config.json, metrics.csv, policy.safetensors, and TensorBoard's events if asked for."""
+"""A run's folder: config.json, metrics.csv, policy.safetensors, and TensorBoard's events if asked for.
+
+best.safetensors is the team as it was at its best evaluation. scores.json, written when the run is done, holds the
+returns of both teams on ten times as many episodes, from other seeds than those that chose the best: `final` for the
+last one, and `absolute` for the best (the absolute metric of Gorsane et al., NeurIPS 2022).
+"""
 
 import csv
 import io
 import json
+import math
 import platform
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -14,9 +20,12 @@ import coopgym
 from coopgym.baselines.files import write_text
 from coopgym.baselines.learner import Learner
 from coopgym.baselines.policy import FILE, TrainedTeam, json_params, load_policy, save_policy
+from coopgym.baselines.rollout import evaluate_policy
 from coopgym.envs.core import Environment
 
 COLUMNS = ("env_steps", "updates", "episodes", "wall_seconds", "mean_team_return", "std_team_return", "epsilon")
+BEST = "best.safetensors"
+SCORES = "scores.json"
 LIBRARIES = ("numpy", "numba", "gymnasium", "pettingzoo", "torch", "safetensors")
 
 
@@ -40,6 +49,7 @@ class Run:
             **settings,
             "versions": {"python": platform.python_version(), **{name: _version(name) for name in LIBRARIES}},
             "machine": platform.machine(),
+            "processor": _processor(),
         }
         if path is not None:
             path.mkdir(parents=True, exist_ok=True)
@@ -47,6 +57,7 @@ class Run:
 
     def log(self, row: dict[str, Any]) -> None:
         """Adds a row to metrics.csv and writes the policy as it is now."""
+        best = max((one["mean_team_return"] for one in self.rows), default=-math.inf)
         self.rows.append(row)
         if self.path is None:
             return
@@ -57,7 +68,19 @@ class Run:
         writer.writeheader()
         writer.writerows(self.rows)
         write_text(self.path / "metrics.csv", table.getvalue())
+        if row["mean_team_return"] > best:
+            save_policy(self.path / BEST, self.learner, self.environment)
         save_policy(self.path / FILE, self.learner, self.environment)
+
+    def finish(self, episodes: int, seed: int) -> None:
+        """Scores the last team and the best one on so many episodes, from this seed on."""
+        if self.path is None:
+            return
+        scores = {
+            name: evaluate_policy(load_policy(self.path / file), self.environment, episodes, seed).to_dict()
+            for name, file in (("final", FILE), ("absolute", BEST))
+        }
+        write_text(self.path / SCORES, json.dumps(scores, sort_keys=True) + "\n")
 
     def policy(self) -> TrainedTeam:
         """The trained team as the folder holds it."""
@@ -71,3 +94,12 @@ def _version(name: str) -> str:
         return version(name)
     except PackageNotFoundError:
         return "not installed"
+
+
+def _processor() -> str:
+    """The processor's name, where the system tells."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return platform.processor()
+    return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), "")

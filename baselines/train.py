@@ -48,6 +48,8 @@ class Settings:
 
 
 EVALUATION_SEED = 1_000_000_007  # far from the seeds of training, the same for all runs
+FINAL_SEED = 2_000_000_011  # of the episodes that score a finished run: none of them has chosen its best team
+FINAL_EPISODES = 10  # for each of an evaluation's
 
 
 def train(
@@ -182,6 +184,7 @@ def _train(training: Training, on_evaluation: Callable[[Run], None] | None, prog
                 bar.set_postfix_str(f"greedy return {run.rows[-1]['mean_team_return']:.1f}")
                 if on_evaluation is not None:
                     on_evaluation(run)
+    run.finish(FINAL_EPISODES * settings.evaluation_episodes, FINAL_SEED)
     if training.writer is not None:
         training.writer.close()
     return run

@@ -28,8 +28,8 @@ from coopgym.baselines.files import atomic, write_text
 from coopgym.baselines.learner import Team
 from coopgym.baselines.policy import FILE, HEADER, load_policy, save_policy
 from coopgym.baselines.rollout import evaluate, evaluate_policy
-from coopgym.baselines.run import Run
-from coopgym.baselines.train import EVALUATION_SEED, train
+from coopgym.baselines.run import BEST, SCORES, Run
+from coopgym.baselines.train import EVALUATION_SEED, FINAL_SEED, train
 from coopgym.envs import environment
 from coopgym.envs.core import Batch, Environment
 from coopgym.envs.teams import RandomTeam
@@ -100,8 +100,21 @@ def python(code: str, *arguments: object) -> subprocess.Popen[str]:
 # What a run's folder holds.
 
 
-def test_the_folder_holds_three_files_and_no_other(run: Run) -> None:
-    assert sorted(path.name for path in run.path.iterdir()) == ["config.json", "metrics.csv", FILE]
+def test_the_folder_holds_five_files_and_no_other(run: Run) -> None:
+    assert {path.name for path in run.path.iterdir()} == {"config.json", "metrics.csv", FILE, BEST, SCORES}
+
+
+def test_a_finished_run_scores_its_last_team_and_its_best(tmp_path: Path) -> None:
+    fields = {**TINY, "env_steps": 1000, "evaluate_every": 100, "learning_rate_end": 3.0}  # too high: it forgets
+    run = train("vdn", environment("matrix_game_v1", "climbing"), out=tmp_path / "run", seed=3, **fields)
+    means = [row["mean_team_return"] for row in run.rows]
+    assert means[-1] < max(means), "the last team must not be the best one here"
+    scores = json.loads((tmp_path / "run" / SCORES).read_text(encoding="utf-8"))
+    for name, file, mean in (("final", FILE, means[-1]), ("absolute", BEST, max(means))):
+        episodes = 10 * TINY["evaluation_episodes"]
+        again = evaluate(tmp_path / "run" / file, episodes=episodes, seed=FINAL_SEED)
+        assert scores[name]["team_returns"] == again.returns.tolist() and scores[name]["episodes"] == episodes
+        assert scores[name]["mean_team_return"] == mean  # neither the game nor its greedy teams are random
 
 
 def test_config_holds_everything_that_the_run_depended_on(run: Run) -> None:
@@ -573,7 +586,7 @@ def check_killed_runs(folder: Path, kills: int, at_once: int) -> None:
             assert (one / "metrics.csv").read_text().endswith("\n")
             assert evaluate(one, episodes=1).episodes == 1
             left = {path.name for path in one.iterdir() if not path.name.endswith(".tmp")}
-            assert left == {"config.json", "metrics.csv", FILE}
+            assert left == {"config.json", "metrics.csv", FILE, BEST}
 
 
 def test_killed_runs_leave_whole_files(tmp_path: Path) -> None:
