@@ -24,6 +24,8 @@ from coopgym.baselines.rollout import evaluate_policy
 from coopgym.envs.core import Environment
 
 COLUMNS = ("env_steps", "updates", "episodes", "wall_seconds", "mean_team_return", "std_team_return", "epsilon")
+CONFIG = "config.json"
+METRICS = "metrics.csv"
 BEST = "best.safetensors"
 SCORES = "scores.json"
 LIBRARIES = ("numpy", "numba", "gymnasium", "pettingzoo", "torch", "safetensors")
@@ -53,7 +55,7 @@ class Run:
         }
         if path is not None:
             path.mkdir(parents=True, exist_ok=True)
-            write_text(path / "config.json", json.dumps(self.config, indent=2, sort_keys=True) + "\n")
+            write_text(path / CONFIG, json.dumps(self.config, indent=2, sort_keys=True) + "\n")
 
     def log(self, row: dict[str, Any]) -> None:
         """Adds a row to metrics.csv and writes the policy as it is now."""
@@ -67,7 +69,7 @@ class Run:
         )
         writer.writeheader()
         writer.writerows(self.rows)
-        write_text(self.path / "metrics.csv", table.getvalue())
+        write_text(self.path / METRICS, table.getvalue())
         if row["mean_team_return"] > best:
             save_policy(self.path / BEST, self.learner, self.environment)
         save_policy(self.path / FILE, self.learner, self.environment)

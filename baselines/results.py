@@ -1,0 +1,98 @@
+"""Runs, read back from their folders: what was trained, how it learnt, and what its team earns."""
+
+import csv
+import hashlib
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from coopgym.baselines.policy import json_params, tupled
+from coopgym.baselines.run import CONFIG, METRICS, SCORES
+from coopgym.envs import environment
+from coopgym.envs.core import Environment
+
+OF_A_MACHINE = ("coopgym", "versions", "machine", "processor", "threads", "tensorboard")
+OF_A_RUN = ("seed", "preset")  # the parameters say what a preset does
+
+
+@dataclass(frozen=True)
+class Result:
+    """A run, finished or not."""
+
+    path: Path
+    config: dict[str, Any]  # config.json
+    curve: dict[str, np.ndarray]  # the columns of metrics.csv by name, [P] float64: a row for each evaluation
+    scores: dict[str, Any] | None  # scores.json; None until the run is done
+
+    @property
+    def algorithm(self) -> str:
+        return str(self.config["algorithm"])
+
+    @property
+    def seed(self) -> int:
+        return int(self.config["seed"])
+
+    @cached_property
+    def environment(self) -> Environment:
+        """What it was trained on."""
+        return environment(self.config["environment"], **tupled(self.config["params"]))
+
+    @cached_property
+    def task(self) -> str:
+        """The id, with the preset or the parameters that make it another game than the id's own."""
+        config = self.config
+        id, preset, params = config["environment"], config["preset"], config["params"]
+        base = json_params(environment(id, preset))
+        changed = [f"{name}={value}" for name, value in params.items() if value != base[name]]
+        return " ".join([f"{id}/{preset}" if preset else str(id), *changed])
+
+    @cached_property
+    def recipe(self) -> str:
+        """A word for all that its seeds have in common: the algorithm, its fields, the game, the budget."""
+        common = {name: value for name, value in self.config.items() if name not in (*OF_A_MACHINE, *OF_A_RUN)}
+        return hashlib.sha256(json.dumps(common, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def read_run(folder: str | Path) -> Result:
+    """The run in a folder. Raises FileNotFoundError where there is none, ValueError where its files are damaged."""
+    folder = Path(folder)
+    if not (folder / CONFIG).is_file():
+        raise FileNotFoundError(f"{folder} holds no run; give the folder that `coopgym train` named")
+    file = folder / CONFIG
+    try:
+        config = json.loads(file.read_text(encoding="utf-8"))
+        for name in ("algorithm", "algorithm_config", "environment", "preset", "params", "seed", "env_steps"):
+            config[name]
+        file = folder / METRICS
+        rows = list(csv.DictReader(file.read_text(encoding="utf-8").splitlines())) if file.is_file() else []
+        curve = {name: np.array([float(row[name] or "nan") for row in rows]) for name in (rows[0] if rows else ())}
+        file = folder / SCORES
+        scores = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else None
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"{file} is damaged, or no file of a run: {error}; train the run again") from None
+    return Result(folder, config, curve, scores)
+
+
+def find_runs(places: Iterable[str | Path]) -> list[Result]:
+    """All runs in these folders and below them, each once. Raises FileNotFoundError for a place without any."""
+    folders: dict[Path, None] = {}
+    for place in places:
+        found = list(_folders(Path(place)))
+        if not found:
+            raise FileNotFoundError(f"{place} holds no run, nor does a folder below it")
+        folders.update(dict.fromkeys(path.resolve() for path in found))
+    return [read_run(folder) for folder in folders]
+
+
+def _folders(place: Path) -> Iterator[Path]:
+    if (place / CONFIG).is_file():
+        yield place
+        return
+    for path in sorted(place.iterdir()) if place.is_dir() else ():
+        if path.is_dir() and not path.name.startswith("."):
+            yield from _folders(path)
