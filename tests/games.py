@@ -10,7 +10,9 @@ import pytest
 
 from coopgym.envs import environment, family, ids
 
-EVERY_GAME = [(id, preset) for id in ids() for preset in (None, *family(id).presets)]
+NAMED_GAMES = [(id, preset) for id in ids() for preset in (None, *family(id).presets)]
+_BY_RULES = {str((id, environment(id, preset).params)): (id, preset) for id, preset in reversed(NAMED_GAMES)}
+EVERY_GAME = [*_BY_RULES.values()][::-1]  # of names for the same game the first
 FEW_GAMES = [(id, preset) for id in ids() for preset in (None, [*family(id).presets][-1])]  # for what takes long
 
 HORIZON = 9  # of games that are played to their end many times
