@@ -1,20 +1,32 @@
-"""Environment steps per second of every family, beside mpe2 measured in the same run.
+"""Environment steps per second, beside the programs of others measured in the same run.
 
-    python benchmarks/environments.py
+    python benchmarks/environments.py [families] [peers] [crowds] [start] [--sources FOLDER]
+
+families: every family, from one game to 16,384 at a time; peers: mpe2, VMAS and JaxMARL where they are installed, and
+the class of predator-prey's authors where FOLDER holds their clone (see predator_prey_sources.py); crowds: spread with
+up to 64 agents; start: how long the first step of a family takes, with nothing compiled and with everything. Without
+words, all of it.
 
 A step is one joint action in one environment: all agents act. Ended episodes start again. Actions are drawn beforehand,
 at random. Each figure is the median of several measurements; the machine should do nothing else meanwhile.
 """
 
+import argparse
 import os
 import platform
 import statistics
+import subprocess
+import sys
+import tempfile
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 import coopgym
+from coopgym.envs import ids
 
 GAMES = {  # id: parameters; the small games are made long, since a short one is all restarts
     "spread_v1": {},
@@ -67,13 +79,86 @@ def vector_env(id: str, num_envs: int, seconds: float, repeats: int, **options) 
     return rate(lambda call: env.step(pool[call % POOL]), num_envs, seconds, repeats)
 
 
-def mpe2_rate(seconds: float, repeats: int) -> float | None:
-    """mpe2's simple_spread_v3, the same game as spread_v1; None where it is not installed."""
-    try:
-        from mpe2 import simple_spread_v3
-    except ImportError:
-        return None
-    return parallel_env(simple_spread_v3.parallel_env(), seconds, repeats)
+def mpe2(num_envs: int, seconds: float, repeats: int) -> float | None:
+    """mpe2's simple_spread_v3, the same game as spread_v1, which plays one game at a time."""
+    from mpe2 import simple_spread_v3
+
+    return parallel_env(simple_spread_v3.parallel_env(), seconds, repeats) if num_envs == 1 else None
+
+
+def vmas(num_envs: int, seconds: float, repeats: int) -> float:
+    """VMAS's simple_spread on one thread of the processor; a batch starts again as a whole."""
+    import torch
+    from vmas import make_env
+
+    torch.set_num_threads(1)
+    env = make_env("simple_spread", num_envs, device="cpu", continuous_actions=False, n_agents=3, max_steps=25, seed=0)
+    torch.manual_seed(0)
+    pool = [[torch.randint(5, (num_envs, 1)) for _ in range(3)] for _ in range(POOL)]
+
+    def step(call: int) -> None:
+        if env.step(pool[call % POOL])[2].all():
+            env.reset()
+
+    env.reset()
+    return rate(step, num_envs, seconds, repeats)
+
+
+def jaxmarl(num_envs: int, seconds: float, repeats: int) -> float:
+    """JaxMARL's MPE_simple_spread_v3 on the processor: 100 steps in one compiled loop, actions drawn within it."""
+    import jax
+    from jaxmarl import make
+
+    env, inner = make("MPE_simple_spread_v3"), 100
+
+    def act(key: Any) -> Any:
+        keys = jax.random.split(key, env.num_agents)
+        return {agent: env.action_space(agent).sample(one) for agent, one in zip(env.agents, keys, strict=True)}
+
+    def one(carry: Any, _: Any) -> Any:
+        key, state = carry
+        key, *keys = jax.random.split(key, 3)
+        obs, state, reward, _, _ = jax.vmap(env.step)(
+            jax.random.split(keys[0], num_envs), state, jax.vmap(act)(jax.random.split(keys[1], num_envs))
+        )
+        return (key, state), (sum(map(jax.numpy.sum, (*reward.values(), *obs.values()))),)
+
+    loop = jax.jit(lambda carry: jax.lax.scan(one, carry, None, inner))
+    _, state = jax.vmap(env.reset)(jax.random.split(jax.random.PRNGKey(0), num_envs))
+    carry = (jax.random.PRNGKey(1), state)
+
+    def step(call: int) -> None:
+        nonlocal carry
+        carry, sums = loop(carry)
+        jax.block_until_ready(sums)
+
+    return rate(step, inner * num_envs, seconds, repeats)
+
+
+def stag_hunt(folder: Path, seconds: float, repeats: int) -> float:
+    """The class StagHunt of the authors of DCG, whose rules predator_prey_v1 has: step, observe, masks, state."""
+    from predator_prey_sources import StagHunt, Stream
+
+    env = coopgym.environment("predator_prey_v1")
+    game = StagHunt(folder / StagHunt.folder, env, Stream(0))
+    random, inner = np.random.default_rng(0), game.env
+    pool = random.integers(env.n_actions, size=(POOL, env.n_agents))
+    game.reset()
+
+    def step(call: int) -> None:
+        masks = np.array(inner.get_avail_actions())
+        wanted = pool[call % POOL]
+        legal = masks[np.arange(env.n_agents), wanted].astype(bool)
+        _, over = game.step(np.where(legal, wanted, masks.argmax(-1)))
+        inner.get_obs()
+        inner.get_state()
+        if over:
+            game.reset()
+
+    return rate(step, 1, seconds, repeats)
+
+
+PEERS = {"mpe2": mpe2, "VMAS": vmas, "JaxMARL": jaxmarl}
 
 
 def shown(value: float | None) -> str:
@@ -86,17 +171,14 @@ def shown(value: float | None) -> str:
     return f"{value:.3g}"
 
 
-def measure(batches: Sequence[int] = BATCHES, seconds: float = 0.5, repeats: int = 5) -> None:
-    """Prints the table, line by line as it comes to be known."""
-    columns = ["ParallelEnv", *(f"batch {size}" for size in batches)]
+def line(title: str, cells: Sequence[str]) -> None:
+    """Prints a row of a table, as soon as it is known."""
+    print(f"{title:36}" + "".join(f"{cell:>13}" for cell in cells), flush=True)
 
-    def line(title: str, cells: Sequence[str]) -> None:
-        print(f"{title:34}" + "".join(f"{cell:>13}" for cell in cells), flush=True)
 
-    print(f"environment steps per second, median of {repeats} x {seconds} s; {machine()}\n")
-    line("", columns)
-    peer = mpe2_rate(seconds, repeats)
-    line("mpe2 simple_spread_v3", [shown(peer), *("-" for _ in batches)])
+def families(batches: Sequence[int] = BATCHES, seconds: float = 0.5, repeats: int = 5) -> None:
+    """Every family in sizes of batches, with and without copies, and on two threads."""
+    line("", ["ParallelEnv", *(f"batch {size}" for size in batches)])
     for id, params in GAMES.items():
         single = parallel_env(coopgym.make(id, **params), seconds, repeats)
         variants = {"": {}, ", copy=False": {"copy": False}, ", 2 threads": {"copy": False, "num_threads": 2}}
@@ -106,8 +188,74 @@ def measure(batches: Sequence[int] = BATCHES, seconds: float = 0.5, repeats: int
             for size in batches:
                 rates.append(vector_env(id, size, seconds, repeats, **params, **options) if size >= least else None)
             line(f"{id}{name}", [shown(value) for value in rates])
-            if id == "spread_v1" and peer is not None:
-                line("  times mpe2", ["-" if value is None else f"{value / peer:.3g} x" for value in rates])
+
+
+def peers(
+    batches: Sequence[int] = BATCHES, seconds: float = 0.5, repeats: int = 5, sources: Path | None = None
+) -> None:
+    """spread_v1 and predator_prey_v1 beside the same games of others, each pair one after the other."""
+    line("", [f"batch {size}" for size in batches])
+    for name, peer in PEERS.items():
+        pairs: list[tuple[float, float] | None] = []
+        for size in batches:
+            try:
+                theirs = peer(size, seconds, repeats)
+            except ImportError:
+                theirs = None
+            ours = vector_env("spread_v1", size, seconds, repeats, copy=False)
+            if size == 1:  # what steps one game at a time is met by what does too
+                ours = parallel_env(coopgym.make("spread_v1"), seconds, repeats)
+            pairs.append(None if theirs is None else (theirs, ours))
+        line(f"{name}, spread", [shown(pair and pair[0]) for pair in pairs])
+        line("  spread_v1", [shown(pair and pair[1]) for pair in pairs])
+        line("  times as fast", [f"{pair[1] / pair[0]:.3g}" if pair else "-" for pair in pairs])
+    if sources is not None:
+        theirs = stag_hunt(sources, seconds, repeats)
+        ours = parallel_env(coopgym.make("predator_prey_v1"), seconds, repeats)
+        line("StagHunt of DCG", [shown(theirs)])
+        line("  predator_prey_v1", [shown(ours)])
+        line("  times as fast", [f"{ours / theirs:.3g}"])
+
+
+def crowds(agents: Sequence[int] = (3, 8, 16, 32, 64), seconds: float = 0.5, repeats: int = 5) -> None:
+    """spread_v1 with more and more agents, 64 games at a time: the work is the pairs of what is seen and what sees."""
+    line("spread_v1, agents", [str(n) for n in agents])
+    times = [1e9 / vector_env("spread_v1", 64, seconds, repeats, n_agents=n, copy=False) for n in agents]
+    sizes = [coopgym.environment("spread_v1", n_agents=n) for n in agents]
+    line("microseconds a step", [f"{time / 1000:.3g}" for time in times])
+    line("numbers observed", [str(env.n_agents * env.obs_size) for env in sizes])
+    line(
+        "nanoseconds a number",
+        [f"{t / (env.n_agents * env.obs_size):.3g}" for t, env in zip(times, sizes, strict=True)],
+    )
+
+
+FIRST_STEP = """
+import sys, time
+import coopgym
+start = time.perf_counter()
+env = coopgym.make(sys.argv[1])
+env.reset(seed=0)
+env.step({agent: env.action_space(agent).sample() for agent in env.agents})
+env.state()
+print(time.perf_counter() - start)
+"""
+
+
+def start(names: Sequence[str] = ()) -> None:
+    """Seconds from `make` to the end of the first step, in a new process: nothing compiled yet, then from the cache."""
+    line("seconds to the first step", ["cold", "warm"])
+    for id in names or ids():
+        with tempfile.TemporaryDirectory() as cache:
+            line(id, [f"{first_step(id, cache):.2f}" for _ in ("cold", "warm")])
+
+
+def first_step(id: str, cache: str) -> float:
+    variables = {**os.environ, "NUMBA_CACHE_DIR": cache}
+    done = subprocess.run(
+        [sys.executable, "-c", FIRST_STEP, id], capture_output=True, text=True, check=True, env=variables
+    )
+    return float(done.stdout)
 
 
 def machine() -> str:
@@ -116,5 +264,17 @@ def machine() -> str:
     return f"{os.cpu_count()} cores, {platform.machine()}, {versions}"
 
 
+def main() -> None:
+    parts = {"families": families, "peers": peers, "crowds": crowds, "start": start}
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("parts", nargs="*", choices=[[], *parts], help="what to measure; all of it without a word")
+    parser.add_argument("--sources", type=Path, help="a folder with a clone of github.com/wendelinboehmer/dcg")
+    options = parser.parse_args()
+    print(f"{machine()}; rates are environment steps per second, medians of 5 x 0.5 s")
+    for name in options.parts or parts:
+        print(f"\n{name}: {parts[name].__doc__}")
+        parts[name](**({"sources": options.sources} if name == "peers" else {}))
+
+
 if __name__ == "__main__":
-    measure()
+    main()

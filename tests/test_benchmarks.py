@@ -15,15 +15,47 @@ def _benchmarks(monkeypatch):
         sys.modules.pop(name, None)
 
 
-def test_environments_prints_a_rate_for_each_family_and_size(capsys):
+def test_families_have_a_rate_for_each_size(capsys):
     import environments
 
-    environments.measure(batches=(1, 8), seconds=0.002, repeats=1)
+    environments.families(batches=(1, 8), seconds=0.002, repeats=1)
     lines = capsys.readouterr().out.splitlines()
     for id in environments.GAMES:
         [cells] = [line.split()[1:] for line in lines if line.startswith(f"{id} ")]
         assert len(cells) == 3
         assert "-" not in cells
+
+
+def test_the_programs_of_others_have_a_rate_where_they_are_installed(capsys, monkeypatch):
+    import environments
+
+    def missing(num_envs: int, seconds: float, repeats: int) -> float:
+        raise ImportError
+
+    monkeypatch.setattr(environments, "PEERS", {"mpe2": environments.mpe2, "another": missing})
+    environments.peers(batches=(1, 8), seconds=0.002, repeats=1)
+    _, mpe2, ours, times, another, _, _ = (line.split() for line in capsys.readouterr().out.splitlines())
+    assert mpe2[:2] == ["mpe2,", "spread"] and mpe2[3] == "-" and ours[2] == "-"
+    assert float(times[3]) > 10
+    assert another[2:] == ["-", "-"]
+
+
+def test_crowds_have_a_time_for_each_number_of_agents(capsys):
+    import environments
+
+    environments.crowds(agents=(2, 5), seconds=0.002, repeats=1)
+    titles, times, numbers, _ = (line.split() for line in capsys.readouterr().out.splitlines())
+    assert titles[-2:] == ["2", "5"] and numbers[-2:] == [str(2 * 12), str(5 * 30)]
+    assert all(float(time) > 0 for time in times[-2:])
+
+
+@pytest.mark.slow
+def test_the_first_step_of_a_family_is_timed_in_processes_of_their_own(capsys):
+    import environments
+
+    environments.start(["gaussian_squeeze_v1"])
+    cold, warm = map(float, capsys.readouterr().out.splitlines()[-1].split()[1:])
+    assert 0 < warm < cold
 
 
 def test_update_prints_a_time_for_each_algorithm(capsys, monkeypatch):
