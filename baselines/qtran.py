@@ -17,13 +17,15 @@ Differences from the paper and from others' code
     - Recurrent agents; Q_jt is fed their hidden states (not detached, so L_td also trains the agents' memory), summed
       over agents after an encoder that sees each agent's action, and the state: PyMARL's form, but with the authors'
       ELU in place of ReLU. The authors' code has feed-forward agents that observe everything, and takes the mean.
-    - V is a network of the state, as in the paper; the authors' code has none and bootstraps from sum_i max Q_i.
+    - V is a network of the state, as in the paper. The authors' code has none (`use_v=False`) and bootstraps from the sum
+      of the utilities in place of Q_jt (`bootstrap="sum"`), so that their values are returns too.
     - lambda_nopt is 1 as in the paper's code; PyMARL's port has 0.1.
     - Double Q-learning: the live utilities choose ubar', the target joint network values it (as PyMARL).
     - TD(lambda) returns in place of one-step targets (`td_lambda=0` gives the equations above).
 """
 
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -42,6 +44,15 @@ class Config(learner.Config):
     """Weight of condition (4b)."""
     joint_width: int = 64
     """Units in the hidden layers of the joint value and of V."""
+    use_v: bool = True
+    """Whether there is a V, or the utilities alone must add up to the joint value."""
+    bootstrap: Literal["joint", "sum"] = "joint"
+    """What values the state after a step: the joint value, or the sum of the utilities and V."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.bootstrap not in ("joint", "sum"):
+            raise ValueError(f"bootstrap is {self.bootstrap!r}; it must be joint or sum")
 
 
 Fields = Config  # for annotations: within the learner, `Config` is the class's attribute
@@ -86,10 +97,12 @@ class QTRAN(Learner):
 
     def networks(self, env: Sizes) -> dict[str, nn.Module]:
         c = self.config
-        return {
-            "joint": JointValue(c.hidden, env.n_actions, env.state_size, c.joint_width),
-            "v": StateValue(env.state_size, c.joint_width),
-        }
+        joint = JointValue(c.hidden, env.n_actions, env.state_size, c.joint_width)
+        return {"joint": joint, **({"v": StateValue(env.state_size, c.joint_width)} if c.use_v else {})}
+
+    def v(self, networks: nn.ModuleDict, state: Tensor) -> Tensor | float:
+        """V of states [B, T, S]: [B, T], or 0 where there is none."""
+        return networks["v"](state).squeeze(-1) if self.config.use_v else 0.0
 
     def loss(self, ep: Episodes) -> tuple[Tensor, dict[str, Tensor]]:
         q, h = self.live["agent"].unroll(ep)  # [B, T + 1, N, A], [B, T + 1, N, H]
@@ -98,11 +111,14 @@ class QTRAN(Learner):
 
         q_joint = self.live["joint"](h[:, :-1], ep.action, state)
         with torch.no_grad():
-            _, h_target = self.target["agent"].unroll(ep)
-            next_q_joint = self.target["joint"](h_target[:, 1:], greedy[:, 1:], next_state)
-            y = lambda_returns(next_q_joint, ep, self.config.gamma, self.config.td_lambda)
+            q_target, h_target = self.target["agent"].unroll(ep)
+            if self.config.bootstrap == "joint":
+                next_value = self.target["joint"](h_target[:, 1:], greedy[:, 1:], next_state)
+            else:
+                next_value = taken(q_target, greedy)[:, 1:].sum(-1) + self.v(self.target, next_state)
+            y = lambda_returns(next_value, ep, self.config.gamma, self.config.td_lambda)
             q_joint_greedy = self.live["joint"](h[:, :-1], greedy[:, :-1], state)
-        v = self.live["v"](state).squeeze(-1)
+        v = self.v(self.live, state)
         q_sum = taken(q[:, :-1], ep.action).sum(-1)
         q_sum_greedy = taken(q[:, :-1], greedy[:, :-1]).sum(-1)
 
