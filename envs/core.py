@@ -297,12 +297,27 @@ def _advance(p, s, e, actions, noop, horizon, autoreset, out):
             begin(p, s, e, out)  # type: ignore[name-defined]  # noqa: F821
 
 
+def _advance_all(p, s, actions, noop, horizon, autoreset, out):
+    for e in range(actions.shape[0]):
+        advance(p, s, e, actions, noop, horizon, autoreset, out)  # type: ignore[name-defined]  # noqa: F821
+
+
 # The body of a prange is one call, on purpose: a write to a field of a NamedTuple directly inside a prange is lost
-# without a word (Numba issues 5872 and 10338, open in 0.68.1). And its tuples must be arguments of its function.
+# without a word (Numba issues 5872 and 10338, open in 0.68.1). And its tuples must be arguments of its function. A thread
+# gets its arrays with owners, so what it is called for borrows them again, once for so many rows.
+
+ROWS_OF_A_CALL = 64
 
 
-def _advance_each(p, s, actions, noop, horizon, autoreset, out):
-    for e in prange(actions.shape[0]):  # type: ignore[name-defined]  # noqa: F821
+def _advance_on_threads(p, s, actions, noop, horizon, autoreset, out):
+    for part in prange(-(-actions.shape[0] // ROWS_OF_A_CALL)):  # type: ignore[name-defined]  # noqa: F821
+        advance_part(p, s, part, actions, noop, horizon, autoreset, out)  # type: ignore[name-defined]  # noqa: F821
+
+
+def _advance_part(p, s, part, actions, noop, horizon, autoreset, out):
+    p, s, out, actions = borrowed(p), borrowed(s), borrowed(out), borrowed(actions)
+    first = part * ROWS_OF_A_CALL
+    for e in range(first, min(first + ROWS_OF_A_CALL, actions.shape[0])):
         advance(p, s, e, actions, noop, horizon, autoreset, out)  # type: ignore[name-defined]  # noqa: F821
 
 
@@ -314,7 +329,7 @@ def _step_batch(game, actions, noop, horizon, autoreset, strict):
     p, s, out, actions = borrowed(game.params), borrowed(game.arrays), borrowed(game.out), borrowed(actions)
     wrong = first_wrong(actions, strict, out)  # type: ignore[name-defined]  # noqa: F821
     if wrong < 0:
-        advance_each(p, s, actions, noop, horizon, autoreset, out)  # type: ignore[name-defined]  # noqa: F821
+        advance_all(p, s, actions, noop, horizon, autoreset, out)  # type: ignore[name-defined]  # noqa: F821
     return wrong
 
 
@@ -459,14 +474,16 @@ def loops(
     names["begin"] = bind(_begin, names)
     names["restart"] = bind(_restart, names)
     names["advance"] = bind(_advance, names, forceinline=True)
-    one_by_one = bind(_advance_each, {**names, "prange": range}, forceinline=True)
-    on_threads = bind(_advance_each, {**names, "prange": numba.prange}, parallel=True)
+    names |= {"ROWS_OF_A_CALL": ROWS_OF_A_CALL, "prange": numba.prange}
+    one_by_one = bind(_advance_all, names, forceinline=True)
+    names["advance_part"] = bind(_advance_part, names)
+    on_threads = bind(_advance_on_threads, names, parallel=True)
     return Loops(
         pack=bind(_pack, names, cache=True),
         seed=bind(_seed_rows, {"begin_stream": begin_stream}, cache=True),
         reset=bind(_reset_batch, names, cache=True),
-        step=bind(_step_batch, {**names, "advance_each": one_by_one}, cache=True),
-        step_parallel=bind(_step_batch, {**names, "advance_each": on_threads}, cache=True),
+        step=bind(_step_batch, {**names, "advance_all": one_by_one}, cache=True),
+        step_parallel=bind(_step_batch, {**names, "advance_all": on_threads}, cache=True),
     )
 
 
