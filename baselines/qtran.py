@@ -17,8 +17,8 @@ Differences from the paper and from others' code
     - Recurrent agents; Q_jt is fed their hidden states (not detached, so L_td also trains the agents' memory), summed
       over agents after an encoder that sees each agent's action, and the state: PyMARL's form, but with the authors'
       ELU in place of ReLU. The authors' code has feed-forward agents that observe everything, and takes the mean.
-    - V is a network of the state, as in the paper. The authors' code has none (`use_v=False`) and bootstraps from the sum
-      of the utilities in place of Q_jt (`bootstrap="sum"`), so that their values are returns too.
+    - V is a network of the state, as in the paper. The authors' code has none (`use_v=False`) and bootstraps from the
+      sum of the utilities in place of Q_jt (`bootstrap="sum"`), so that their values are returns too.
     - lambda_nopt is 1 as in the paper's code; PyMARL's port has 0.1.
     - Double Q-learning: the live utilities choose ubar', the target joint network values it (as PyMARL).
     - TD(lambda) returns in place of one-step targets (`td_lambda=0` gives the equations above).

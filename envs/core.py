@@ -303,8 +303,8 @@ def _advance_all(p, s, actions, noop, horizon, autoreset, out):
 
 
 # The body of a prange is one call, on purpose: a write to a field of a NamedTuple directly inside a prange is lost
-# without a word (Numba issues 5872 and 10338, open in 0.68.1). And its tuples must be arguments of its function. A thread
-# gets its arrays with owners, so what it is called for borrows them again, once for so many rows.
+# without a word (Numba issues 5872 and 10338, open in 0.68.1). And its tuples must be arguments of its function. A
+# thread gets its arrays with owners, so what it is called for borrows them again, once for so many rows.
 
 ROWS_OF_A_CALL = 64
 

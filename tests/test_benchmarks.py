@@ -11,7 +11,7 @@ import pytest
 def _benchmarks(monkeypatch):
     monkeypatch.syspath_prepend(str(Path(__file__).resolve().parent.parent / "benchmarks"))
     yield
-    for name in ("environments", "predator_prey_sources", "update"):
+    for name in ("environments", "loop", "predator_prey_sources", "update"):
         sys.modules.pop(name, None)
 
 
@@ -67,6 +67,17 @@ def test_update_prints_a_time_for_each_algorithm(capsys, monkeypatch):
     last = capsys.readouterr().out.splitlines()[-1]
     assert last.startswith("spread_v1, 32 x 25 x 3")
     assert all(float(cell) > 0 for cell in last.split()[-3:])
+
+
+def test_the_parts_of_a_run_add_up(capsys, monkeypatch):
+    import loop
+
+    monkeypatch.setattr(loop, "GAMES", ("spread_v1",))
+    loop.measure(["vdn", "dop"], env_steps=1200)
+    rows = capsys.readouterr().out.splitlines()[3:]
+    shares = [[float(cell.removesuffix("%")) for cell in row.split() if cell.endswith("%")] for row in rows]
+    assert len(rows) == 10 and all(abs(sum(column) - 100) < 1 for column in zip(*shares, strict=True))
+    assert {row[:38].strip() for row in rows} >= {"act", "step the games", "store", "sample", "evaluate and log"}
 
 
 def test_the_programs_to_compare_with_are_named_where_they_are_missing(tmp_path, capsys, monkeypatch):
