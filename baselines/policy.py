@@ -1,6 +1,7 @@
 """A trained team: it acts, without the trainer. Its file is data (safetensors with a JSON header), never code."""
 
 import json
+import math
 import os
 from dataclasses import asdict
 from pathlib import Path
@@ -17,6 +18,7 @@ from coopgym.baselines.learner import Config, Learner, Team, agent_of
 from coopgym.baselines.networks import RecurrentAgent
 from coopgym.envs import environment
 from coopgym.envs.core import Environment
+from coopgym.envs.parameters import plain
 
 FILE = "policy.safetensors"
 FORMAT = 1
@@ -123,15 +125,8 @@ def check_weights(agent: RecurrentAgent, tensors: dict[str, Tensor]) -> None:
 
 def json_params(env: Environment) -> dict[str, Any]:
     """The parameters of an environment as JSON can hold them; an infinite number becomes a string."""
-    return {name: _plain(value) for name, value in env.params._asdict().items()}
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, np.ndarray | list | tuple):
-        return np.asarray(value).tolist()
-    if isinstance(value, float) and not np.isfinite(value):
-        return str(value)
-    return value
+    params = {name: plain(value) for name, value in env.params._asdict().items()}
+    return {name: str(value) if value in (math.inf, -math.inf) else value for name, value in params.items()}
 
 
 def tupled(params: dict[str, Any]) -> dict[str, Any]:

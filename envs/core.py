@@ -18,7 +18,7 @@ from typing import Any, ClassVar, Literal, NamedTuple, get_args
 import numpy as np
 
 from coopgym.envs.compiling import SETTINGS, Game, bind, borrowed, entry, kernel
-from coopgym.envs.parameters import checked, encoded, nearest
+from coopgym.envs.parameters import checked, encoded, nearest, plain
 from coopgym.envs.rng import SEED_LIMIT, begin_stream
 from coopgym.envs.teams import Policy
 
@@ -190,7 +190,7 @@ class Environment:
 
     def __repr__(self) -> str:
         changed = {k: v for k, v in self.params._asdict().items() if not _same(v, self.Params._field_defaults.get(k))}  # type: ignore[attr-defined]
-        return f"{type(self).__name__}({', '.join(f'{k}={v!r}' for k, v in changed.items())})"
+        return f"{type(self).__name__}({', '.join(f'{k}={plain(v)!r}' for k, v in changed.items())})"
 
 
 def _same(a: Any, b: Any) -> bool:

@@ -126,6 +126,11 @@ def _a(info: ParameterInfo) -> str:
     return {int: "a whole number", float: "a number", bool: "True or False"}.get(info.type, info.type_name)
 
 
+def plain(value: Any) -> Any:
+    """A parameter's value, tables as nested lists: however they were given, the same table looks the same."""
+    return np.asarray(value).tolist() if isinstance(value, np.ndarray | list | tuple) else value
+
+
 def encoded(params: Any) -> Any:
     """The parameters as the kernels take them: choices by index, arrays flat and contiguous."""
     values = {}

@@ -26,6 +26,11 @@ def batch(num_envs: int = 1, seed: int = 0, preset: str | None = None, **params:
     return made
 
 
+def test_a_game_looks_the_same_however_its_table_was_given() -> None:
+    tables: list[Any] = [((1, 2.5), (0, 3)), [[1, 2.5], [0, 3]], np.array([[1, 2.5], [0, 3]])]
+    assert {repr(game(payoff=table)) for table in tables} == {"MatrixGame(payoff=[[1.0, 2.5], [0.0, 3.0]])"}
+
+
 # --- against the twin ---------------------------------------------------------------------------------------------
 
 TURNING: Any = (((1, 2), (3, 4)), ((5, 6), (7, 8)), ((9, 10), (11, 12)))  # payoffs of three states
