@@ -126,6 +126,26 @@ def test_episodes_come_in_the_types_that_the_losses_need() -> None:
     assert t == int(ep.happened.sum(1).max())  # cut to the longest
 
 
+def test_behind_a_finished_episode_its_slot_holds_zeros() -> None:
+    """Whatever longer episodes the slot held before."""
+    longest: dict[int, int] = {}
+    shorter = []
+
+    def look(replay: Replay) -> None:
+        for slot in replay.finished:
+            t = int(replay.length[slot])
+            longest[slot] = max(longest.get(slot, 0), t)
+            shorter.append(t < longest[slot])
+            assert not replay.available[slot, t + 1 :].any() and replay.available[slot, : t + 1].any()
+            for shown in (replay.obs, replay.state):
+                assert not shown[slot, t + 1 :].any() and shown[slot, : t + 1].any()
+            for done in (replay.action, replay.reward, replay.terminated):
+                assert not done[slot, t:].any()
+
+    filled(capacity=4, after_step=look)
+    assert sum(shorter) > 20
+
+
 def test_the_oldest_episodes_make_room_for_the_newest() -> None:
     replay, played = filled(capacity=7)
     assert len(replay) == 7 < len(played)
