@@ -14,7 +14,7 @@ from coopgym.envs.recording import record
 
 ENVIRONMENT = "predator_prey_v1"
 CONFIG = Config(batch_size=16, epsilon_steps=15_000)
-SETTINGS = Settings(env_steps=40_000, evaluate_every=4_000, evaluation_episodes=64)
+SETTINGS = Settings(env_steps=40_000, evaluate_every=4_000, evaluation_episodes=64, checkpoint_seconds=0)
 EPISODES = 1000  # of each team's score
 FOLDER = Path("runs", "demo")
 FILES = {

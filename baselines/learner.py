@@ -153,6 +153,9 @@ class RunningMoments:
         return ep._replace(reward=(ep.reward - self.mean) / deviation * ep.happened)
 
 
+COUNTERS = ("updates", "env_steps", "owed", "progress")  # of a learner
+
+
 class Learner:
     """Its live networks, a slow copy of them, and a loss. The loss and the networks are all that a subclass must write.
 
@@ -227,6 +230,31 @@ class Learner:
         """The policy that collects episodes, with a memory of its own."""
         return Exploration(self)
 
+    def snapshot(self) -> dict[str, Any]:
+        """All that later gradient steps and actions depend on, for a checkpoint.
+
+        Networks are in it, whatever `networks` returns. A learner that keeps more adds it here and takes it back in
+        `restore`: numbers, text, None, arrays, tensors, and lists and dictionaries of these.
+        """
+        return {
+            "live": self.live.state_dict(),
+            "target": self.target.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "generator": self.generator.bit_generator.state,
+            "rewards": vars(self.rewards),
+            **{name: getattr(self, name) for name in COUNTERS},
+        }
+
+    def restore(self, snapshot: dict[str, Any]) -> None:
+        """Goes back to a snapshot."""
+        self.live.load_state_dict(snapshot["live"])
+        self.target.load_state_dict(snapshot["target"])
+        self.optimiser.load_state_dict(snapshot["optimiser"])
+        self.generator.bit_generator.state = snapshot["generator"]
+        vars(self.rewards).update(snapshot["rewards"])
+        for name in COUNTERS:
+            setattr(self, name, snapshot[name])
+
 
 class Team:
     """The agents' networks as a policy: it remembers what each agent has seen and done, and acts greedily."""
@@ -253,6 +281,14 @@ class Team:
         """obs: [E, N, O]. Moves the memory on and returns the utilities [E, N, A]."""
         q, _, self.memory = self.agent(torch.from_numpy(obs).unsqueeze(1), self.last_action.unsqueeze(1), self.memory)
         return q.squeeze(1)
+
+    def snapshot(self) -> dict[str, Any]:
+        """What it remembers, for a checkpoint; a subclass that remembers more adds it."""
+        return {"memory": self.memory, "last_action": self.last_action}
+
+    def restore(self, snapshot: dict[str, Any]) -> None:
+        """Goes back to a snapshot, after a reset for as many games."""
+        self.memory, self.last_action = snapshot["memory"], snapshot["last_action"]
 
     def act(self, obs: np.ndarray, action_mask: np.ndarray) -> np.ndarray:
         """obs: [E, N, O] float32, action_mask: [E, N, A]. Returns the greedy legal actions [E, N] int64."""

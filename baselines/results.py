@@ -16,7 +16,8 @@ from coopgym.baselines.run import CONFIG, METRICS, SCORES
 from coopgym.envs import environment
 from coopgym.envs.core import Environment
 
-OF_A_MACHINE = ("coopgym", "versions", "machine", "processor", "threads", "tensorboard")
+OF_A_MACHINE = ("coopgym", "versions", "machine", "processor", "threads", "tensorboard", "checkpoint_seconds")
+OF_A_TASK = ("algorithm", "algorithm_config", "environment", "preset", "params", "seed", "env_steps")
 OF_A_RUN = ("seed", "preset")  # the parameters say what a preset does
 
 
@@ -58,24 +59,37 @@ class Result:
         return hashlib.sha256(json.dumps(common, sort_keys=True).encode()).hexdigest()[:16]
 
 
+def read_config(folder: str | Path) -> dict[str, Any]:
+    """What a run began with. Raises FileNotFoundError where its folder holds none, ValueError for a damaged file."""
+    file = Path(folder, CONFIG)
+    if not file.is_file():
+        raise FileNotFoundError(f"{folder} holds no run; give the folder that `coopgym train` named")
+    try:
+        config = json.loads(file.read_text(encoding="utf-8"))
+        for name in OF_A_TASK:
+            config[name]
+    except (KeyError, TypeError, ValueError) as error:
+        raise _damaged(file, error) from None
+    return config
+
+
 def read_run(folder: str | Path) -> Result:
     """The run in a folder. Raises FileNotFoundError where there is none, ValueError where its files are damaged."""
     folder = Path(folder)
-    if not (folder / CONFIG).is_file():
-        raise FileNotFoundError(f"{folder} holds no run; give the folder that `coopgym train` named")
-    file = folder / CONFIG
+    config = read_config(folder)
     try:
-        config = json.loads(file.read_text(encoding="utf-8"))
-        for name in ("algorithm", "algorithm_config", "environment", "preset", "params", "seed", "env_steps"):
-            config[name]
         file = folder / METRICS
         rows = list(csv.DictReader(file.read_text(encoding="utf-8").splitlines())) if file.is_file() else []
         curve = {name: np.array([float(row[name] or "nan") for row in rows]) for name in (rows[0] if rows else ())}
         file = folder / SCORES
         scores = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else None
     except (KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"{file} is damaged, or no file of a run: {error}; train the run again") from None
+        raise _damaged(file, error) from None
     return Result(folder, config, curve, scores)
+
+
+def _damaged(file: Path, error: Exception) -> ValueError:
+    return ValueError(f"{file} is damaged, or no file of a run: {error}; train the run again")
 
 
 def find_runs(places: Iterable[str | Path]) -> list[Result]:

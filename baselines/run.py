@@ -2,7 +2,8 @@
 
 best.safetensors is the team as it was at its best evaluation. scores.json, written when the run is done, holds the
 returns of both teams on ten times as many episodes, from other seeds than those that chose the best: `final` for the
-last one, and `absolute` for the best (the absolute metric of Gorsane et al., NeurIPS 2022).
+last one, and `absolute` for the best (the absolute metric of Gorsane et al., NeurIPS 2022). While the run is under way
+there may be checkpoints beside all this, see `checkpoint.py`.
 """
 
 import csv
@@ -10,23 +11,24 @@ import io
 import json
 import math
 import platform
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 import coopgym
-from coopgym.baselines.files import write_text
+from coopgym.baselines.files import atomic, write_text
 from coopgym.baselines.learner import Learner
 from coopgym.baselines.policy import FILE, TrainedTeam, json_params, load_policy, save_policy
-from coopgym.baselines.rollout import evaluate_policy
+from coopgym.baselines.rollout import Evaluation
 from coopgym.envs.core import Environment
 
 COLUMNS = ("env_steps", "updates", "episodes", "wall_seconds", "mean_team_return", "std_team_return", "epsilon")
 CONFIG = "config.json"
 METRICS = "metrics.csv"
 BEST = "best.safetensors"
+TEAMS = (FILE, BEST)  # the run's last one and its best one
 SCORES = "scores.json"
 LIBRARIES = ("numpy", "numba", "gymnasium", "pettingzoo", "torch", "safetensors")
 
@@ -53,9 +55,27 @@ class Run:
             "machine": platform.machine(),
             "processor": _processor(),
         }
-        if path is not None:
-            path.mkdir(parents=True, exist_ok=True)
-            write_text(path / CONFIG, json.dumps(self.config, indent=2, sort_keys=True) + "\n")
+
+    def begin(self) -> None:
+        """Makes the folder, with config.json in it."""
+        if self.path is not None:
+            self.path.mkdir(parents=True, exist_ok=True)
+            write_text(self.path / CONFIG, json.dumps(self.config, indent=2, sort_keys=True) + "\n")
+
+    def go_back(self, rows: list[dict[str, Any]], teams: Mapping[str, bytes]) -> None:
+        """Makes the folder what it was after these evaluations. teams: the content of their files by name, if any."""
+        assert self.path is not None
+        self.rows = rows
+        for name in TEAMS:
+            if name in teams:
+                with atomic(self.path / name) as temporary:
+                    temporary.write_bytes(teams[name])
+            else:
+                (self.path / name).unlink(missing_ok=True)
+        if rows:
+            self._write_metrics(self.path)
+        else:
+            (self.path / METRICS).unlink(missing_ok=True)
 
     def log(self, row: dict[str, Any]) -> None:
         """Adds a row to metrics.csv and writes the policy as it is now."""
@@ -63,25 +83,25 @@ class Run:
         self.rows.append(row)
         if self.path is None:
             return
-        table = io.StringIO()
-        writer = csv.DictWriter(
-            table, list(dict.fromkeys(name for row in self.rows for name in row)), lineterminator="\n"
-        )
-        writer.writeheader()
-        writer.writerows(self.rows)
-        write_text(self.path / METRICS, table.getvalue())
+        self._write_metrics(self.path)
         if row["mean_team_return"] > best:
             save_policy(self.path / BEST, self.learner, self.environment)
         save_policy(self.path / FILE, self.learner, self.environment)
 
-    def finish(self, episodes: int, seed: int) -> None:
-        """Scores the last team and the best one on so many episodes, from this seed on."""
+    def _write_metrics(self, path: Path) -> None:
+        table = io.StringIO()
+        columns = dict.fromkeys(name for row in self.rows for name in row)
+        writer = csv.DictWriter(table, list(columns), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(self.rows)
+        write_text(path / METRICS, table.getvalue())
+
+    def finish(self, evaluate: Callable[[TrainedTeam], Evaluation]) -> None:
+        """Scores the last team and the best one."""
         if self.path is None:
             return
-        scores = {
-            name: evaluate_policy(load_policy(self.path / file), self.environment, episodes, seed).to_dict()
-            for name, file in (("final", FILE), ("absolute", BEST))
-        }
+        teams = {"final": FILE, "absolute": BEST}
+        scores = {name: evaluate(load_policy(self.path / file)).to_dict() for name, file in teams.items()}
         write_text(self.path / SCORES, json.dumps(scores, sort_keys=True) + "\n")
 
     def policy(self) -> TrainedTeam:

@@ -1,8 +1,10 @@
-"""The loop: collect, store, learn, evaluate, log."""
+"""The loop: collect, store, learn, evaluate, log, and keep what is needed to go on after a stop."""
 
+import contextlib
+import math
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -10,14 +12,17 @@ from typing import Any
 import numpy as np
 import torch
 
+from coopgym.baselines import ALGORITHMS
 from coopgym.baselines import algorithm as algorithm_named
+from coopgym.baselines.checkpoint import Checkpoint, Checkpoints
+from coopgym.baselines.files import claimed
 from coopgym.baselines.hyperparameters import published
 from coopgym.baselines.learner import Config, Learner, Team, make_plain
 from coopgym.baselines.replay import Replay
-from coopgym.baselines.rollout import evaluate_policy
-from coopgym.baselines.run import Run
+from coopgym.baselines.run import CONFIG, Run
+from coopgym.baselines.stopping import Stopped, Stopper
 from coopgym.envs import environment
-from coopgym.envs.core import Batch, Environment, checked_seed
+from coopgym.envs.core import Batch, Environment, Snapshot, checked_seed
 
 
 @dataclass(frozen=True)
@@ -38,6 +43,9 @@ class Settings:
     """Threads of torch; with 1, the same seed gives the same bytes."""
     tensorboard: bool = False
     """Whether to write TensorBoard's events too."""
+    checkpoint_seconds: float = 60.0
+    """Seconds between two checkpoints, from which a killed run goes on; each writes what is new since the last. A run
+    that is stopped by Ctrl-C or SIGTERM writes another and loses nothing. 0 for none at all."""
 
     def __post_init__(self) -> None:
         make_plain(self)
@@ -45,6 +53,8 @@ class Settings:
         for name in ("env_steps", "num_envs", "evaluate_every", "evaluation_episodes", "threads"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be 1 or more")
+        if not 0 <= self.checkpoint_seconds < math.inf:
+            raise ValueError(f"checkpoint_seconds is {self.checkpoint_seconds}; it must be 0 or more")
 
 
 EVALUATION_SEED = 1_000_000_007  # far from the seeds of training, the same for all runs
@@ -84,14 +94,25 @@ def train(
             f"{env.id} has continuous actions here; these algorithms choose among actions: take discrete ones"
         )
     path = Path(out) if out is not None else None
-    if path is not None and (path / "config.json").exists():
-        raise FileExistsError(f"{path} holds a run already; choose another folder")
-    threads = torch.get_num_threads()
-    torch.set_num_threads(settings.threads)
+    with torch_threads(settings.threads), claimed(path):
+        if path is not None and (path / CONFIG).exists():
+            raise FileExistsError(
+                f"{path} holds a run already; choose another folder, or go on with it: --resume {path}"
+            )
+        training = Training(learner_class, env, config, settings, path)
+        training.run.begin()
+        return to_the_end(training, on_evaluation, progress)
+
+
+@contextlib.contextmanager
+def torch_threads(threads: int) -> Iterator[None]:
+    """Torch on so many threads."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
     try:
-        return _train(Training(learner_class, env, config, settings, path), on_evaluation, progress)
+        yield
     finally:
-        torch.set_num_threads(threads)
+        torch.set_num_threads(before)
 
 
 def with_fields(settings: Settings, config: Config, fields: dict[str, Any]) -> tuple[Settings, Config]:
@@ -118,22 +139,35 @@ class Training:
             int(one.generate_state(1, np.uint64)[0] >> np.uint64(2))
             for one in np.random.SeedSequence(settings.seed).spawn(3)
         )
-        self.settings, self.env_steps, self.episodes = settings, 0, 0
+        self.settings, self.env_steps = settings, 0
         self.batch = Batch(env, settings.num_envs, games)
         self.learner = learner_class(env, config, networks)
         self.replay = Replay(self.batch, config.buffer_size, draws)
         self.behaviour = self.learner.behaviour()
         self.run = Run(path, self.learner, env, asdict(settings))
-        self.writer = _tensorboard(path) if settings.tensorboard else None
         self.terms: list[dict[str, torch.Tensor]] = []  # of the losses since the last evaluation
-        self.started = time.perf_counter()
+        self.checkpoints = Checkpoints(path) if path is not None else None
+        self.stopper = Stopper()
+        self.writer: Any = None  # of TensorBoard's events
+        self.started = self.kept = time.perf_counter()  # kept: when the last checkpoint was written
         self.batch.reset()
         self.behaviour.reset(settings.num_envs)
         self.replay.begin(self.batch, np.ones(settings.num_envs, np.bool_))
 
     @property
     def done(self) -> bool:
-        return self.env_steps >= self.settings.env_steps
+        return self.env_steps >= self.settings.env_steps and not self.evaluation_due
+
+    @property
+    def keeps_checkpoints(self) -> bool:
+        return self.checkpoints is not None and self.settings.checkpoint_seconds > 0
+
+    @property
+    def evaluation_due(self) -> bool:
+        rows, settings = self.run.rows, self.settings
+        if rows and rows[-1]["env_steps"] == self.env_steps:
+            return False
+        return self.env_steps >= min(settings.evaluate_every * (len(rows) + 1), settings.env_steps)
 
     def step(self) -> None:
         """One joint action in every game, and the gradient steps that are owed for it."""
@@ -141,10 +175,8 @@ class Training:
         self.batch.step(self.behaviour.act(out.obs, out.action_mask))
         self.env_steps += num_envs
         learner.env_steps, learner.progress = self.env_steps, min(self.env_steps / self.settings.env_steps, 1.0)
-        finished = self.replay.add(self.batch)
-        if finished:
+        if self.replay.add(self.batch):
             self.behaviour.restart(out.terminated | out.truncated)
-            self.episodes += finished
         if len(self.replay) >= learner.config.batch_size:
             self.terms += learner.learn(self.replay, num_envs)
 
@@ -152,16 +184,16 @@ class Training:
         """Scores the greedy team and adds a row to the run."""
         learner, settings = self.learner, self.settings
         team = Team(learner.live["agent"])  # type: ignore[arg-type]
-        score = evaluate_policy(team, self.batch.env, settings.evaluation_episodes, EVALUATION_SEED)
+        score = self.stopper.evaluate(team, self.batch.env, settings.evaluation_episodes, EVALUATION_SEED)
         row = {
             "env_steps": self.env_steps,
             "updates": learner.updates,
-            "episodes": self.episodes,
+            "episodes": self.replay.ended,
             "wall_seconds": round(time.perf_counter() - self.started, 3),
             "mean_team_return": score.mean,
             "std_team_return": score.std,
             "epsilon": learner.epsilon,
-            **_means(self.terms),
+            **{name: float(values.mean()) for name, values in _stacked(self.terms).items()},
         }
         self.terms = []
         self.run.log(row)
@@ -170,47 +202,114 @@ class Training:
                 self.writer.add_scalar(name, value, self.env_steps)
             self.writer.flush()
 
+    def finish(self) -> None:
+        """Scores the team of a run that is done."""
+        episodes = FINAL_EPISODES * self.settings.evaluation_episodes
+        self.run.finish(lambda team: self.stopper.evaluate(team, self.batch.env, episodes, FINAL_SEED))
+        if self.checkpoints is not None:
+            self.checkpoints.remove()
 
-def _train(training: Training, on_evaluation: Callable[[Run], None] | None, progress: bool) -> Run:
+    # Checkpoints.
+
+    def keep(self) -> None:
+        """Writes a checkpoint."""
+        assert self.checkpoints is not None
+        self.checkpoints.write(self.env_steps, self.snapshot(), self.replay)
+        self.kept = time.perf_counter()
+
+    def keep_in_time(self) -> None:
+        """Writes a checkpoint where it is time for one."""
+        if self.keeps_checkpoints and time.perf_counter() - self.kept >= self.settings.checkpoint_seconds:
+            self.keep()
+
+    def snapshot(self) -> dict[str, Any]:
+        """All that what follows depends on, but for the replay's finished episodes."""
+        return {
+            "config": self.run.config,
+            "rows": self.run.rows,
+            "env_steps": self.env_steps,
+            "seconds": time.perf_counter() - self.started,
+            "terms": _stacked(self.terms),
+            "games": self.batch.snapshot().arrays,
+            "learner": self.learner.snapshot(),
+            "behaviour": self.behaviour.snapshot(),
+            "replay": self.replay.snapshot(),
+            "torch": torch.get_rng_state(),  # of losses that draw numbers, by dropout for one
+        }
+
+    def restore(self, checkpoint: Checkpoint) -> None:
+        """Goes back to a checkpoint of this run, its folder too. Raises ValueError for one of another configuration."""
+        snapshot = checkpoint.snapshot()
+        if snapshot["config"] != self.run.config:
+            raise ValueError(f"it was written with another {CONFIG}; a run goes on as it began")
+        self.env_steps = snapshot["env_steps"]
+        self.started = time.perf_counter() - snapshot["seconds"]
+        terms = snapshot["terms"]
+        self.terms = [dict(zip(terms, values, strict=True)) for values in zip(*terms.values(), strict=True)]
+        self.batch.restore(Snapshot(repr(self.batch.env), self.settings.num_envs, snapshot["games"]))
+        self.learner.restore(snapshot["learner"])
+        self.behaviour.restore(snapshot["behaviour"])
+        self.replay.restore(snapshot["replay"])
+        checkpoint.fill(self.replay, range(*snapshot["replay"]["numbers"]))
+        torch.set_rng_state(snapshot["torch"])
+        self.run.go_back(snapshot["rows"], checkpoint.teams())
+
+
+def to_the_end(training: Training, on_evaluation: Callable[[Run], None] | None, progress: bool) -> Run:
+    """Plays what is left of a run. Raises Stopped where a signal has ended it, once a checkpoint is written."""
     settings, run = training.settings, training.run
-    next_evaluation = settings.evaluate_every
-    with _bar(settings.env_steps, f"{run.learner.name} on {run.environment.id}", progress) as bar:
-        while not training.done:
-            training.step()
-            bar.update(settings.num_envs)
-            if training.env_steps >= next_evaluation or training.done:
-                next_evaluation += settings.evaluate_every
-                training.evaluate()
-                bar.set_postfix_str(f"greedy return {run.rows[-1]['mean_team_return']:.1f}")
-                if on_evaluation is not None:
-                    on_evaluation(run)
-    run.finish(FINAL_EPISODES * settings.evaluation_episodes, FINAL_SEED)
-    if training.writer is not None:
-        training.writer.close()
+    title = f"{run.learner.name} on {run.environment.id}"
+    listening = training.stopper if training.keeps_checkpoints else contextlib.nullcontext()
+    with _events(training), _bar(settings.env_steps, training.env_steps, title, progress) as bar, listening:
+        try:
+            while not training.done:
+                training.stopper.check()
+                if training.evaluation_due:
+                    training.evaluate()
+                    bar.set_postfix_str(f"greedy return {run.rows[-1]['mean_team_return']:.1f}")
+                    if on_evaluation is not None:
+                        on_evaluation(run)
+                else:
+                    training.step()
+                    bar.update(settings.num_envs)
+                training.keep_in_time()
+            training.finish()
+        except Stopped as stop:
+            training.keep()
+            file = "" if run.learner.name in ALGORITHMS else "FILE.py "
+            raise Stopped(
+                f"stopped after {training.env_steps} of {settings.env_steps} environment steps; "
+                f"to go on: coopgym train {file}--resume {run.path}",
+                stop.signal,
+            ) from None
     return run
 
 
-def _means(terms: list[dict[str, torch.Tensor]]) -> dict[str, float]:
-    """The mean of each term over some gradient steps."""
-    if not terms:
-        return {}
-    return {name: float(torch.stack([one[name] for one in terms]).mean()) for name in terms[0]}
+def _stacked(terms: list[dict[str, torch.Tensor]]) -> dict[str, torch.Tensor]:
+    """Each term of some gradient steps, [steps]."""
+    return {name: torch.stack([one[name] for one in terms]) for name in (terms[0] if terms else ())}
 
 
-def _bar(total: int, title: str, shown: bool) -> Any:
+def _bar(total: int, done: int, title: str, shown: bool) -> Any:
     from tqdm import tqdm
 
     often = 0.1 if sys.stderr.isatty() else 10  # seconds; a log wants fewer lines than a screen
-    return tqdm(
-        total=total, desc=title, unit="step", unit_scale=True, dynamic_ncols=True, mininterval=often, disable=not shown
-    )
+    unit = {"unit": "step", "unit_scale": True}
+    return tqdm(total=total, initial=done, desc=title, dynamic_ncols=True, mininterval=often, disable=not shown, **unit)
 
 
-def _tensorboard(path: Path | None) -> Any:
+@contextlib.contextmanager
+def _events(training: Training) -> Iterator[None]:
+    """Has TensorBoard's events written, if asked for; those of steps that are to come are void."""
+    if not training.settings.tensorboard:
+        yield
+        return
+    rows, path = training.run.rows, training.run.path
     if path is None:
         raise ValueError("tensorboard needs a folder; give `out`")
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError:
         raise ImportError('TensorBoard is not installed; run: pip install "coopgym[tensorboard]"') from None
-    return SummaryWriter(str(path))
+    with SummaryWriter(str(path), purge_step=rows[-1]["env_steps"] + 1 if rows else 0) as training.writer:
+        yield

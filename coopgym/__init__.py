@@ -42,6 +42,7 @@ __all__ = [
     "make_vec",
     "parallel_env",
     "register",
+    "resume",
     "spec",
     "train",
 ]
@@ -138,3 +139,8 @@ def evaluate(policy: Any, id: "str | Environment | None" = None, **options: Any)
 def train(algorithm: Any, env: "str | Environment", **options: Any) -> "Run":
     """Trains a team and returns the run; see `coopgym.baselines.train.train`."""
     return needing("baselines", "coopgym.baselines.train").train(algorithm, env, **options)  # type: ignore[no-any-return]
+
+
+def resume(folder: Any, algorithm: Any = None, **options: Any) -> "Run":
+    """Goes on with a run that was stopped or killed; see `coopgym.baselines.resume.resume`."""
+    return needing("baselines", "coopgym.baselines.resume").resume(folder, algorithm, **options)  # type: ignore[no-any-return]

@@ -7,9 +7,11 @@ Torch, pygame and matplotlib are imported by the commands that use them, and no 
 """
 
 import ast
+import gc
 import importlib.util
 import json
 import os
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
@@ -30,6 +32,7 @@ EPISODE = Path("episode.gif")
 PresetName = Annotated[str | None, tyro.conf.arg(metavar="NAME")]
 TeamName = Annotated[str | None, tyro.conf.arg(metavar="RUN|TEAM")]
 NewFolder = Annotated[Path | None, tyro.conf.arg(metavar="DIR")]
+RunFolder = Annotated[Path | None, tyro.conf.arg(metavar="RUN")]
 
 
 @dataclass(frozen=True)
@@ -71,6 +74,9 @@ class TrainOptions(EnvironmentOptions):
     """A published set in place of the defaults: pymarl, epymarl, pymarl2 or jaxmarl-mpe."""
     out: NewFolder = None
     """The run's folder; without it runs/ALGORITHM-ID-seedN, with a number added where that is taken."""
+    resume: RunFolder = None
+    """The folder of a run that was stopped or killed: it goes on as it began, and needs no other word. One of its
+    checkpoints will do too."""
 
 
 @dataclass(frozen=True)
@@ -91,9 +97,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
     except SystemExit as stop:  # after the help
         return int(stop.code or 0)
-    except KeyboardInterrupt:
-        print("\ncoopgym: stopped; what was written before stays as it is", file=sys.stderr)
-        return 130
+    except KeyboardInterrupt as stop:
+        gc.freeze()  # whoever stops a process does not wait until it has looked for garbage in all of torch
+        print(f"\ncoopgym: {str(stop) or 'stopped; what was written before stays as it is'}", file=sys.stderr)
+        return 128 + getattr(stop, "signal", signal.SIGINT)
     except BrokenPipeError:  # whoever read the output has had enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except (ValueError, TypeError, ImportError, OSError, RuntimeError) as error:
@@ -115,7 +122,7 @@ def run(arguments: Sequence[str]) -> None:
     else:
         name, *rest = arguments
         command = COMMANDS[name]
-        command.run(parsed_line(name, command.usage, command.example, command.flags, rest))
+        command.run(parsed_line(name, command.usage, command.example, command.flags, rest, command.instead))
 
 
 def _overview() -> str:
@@ -260,20 +267,60 @@ def _use_one_thread() -> None:
 
 
 def _train(line: Line) -> None:
+    if "resume" in line.options and not line.help:
+        return _resume(line)
     env = _environment_of(line)
     learner: Any = _learner(line.words[0]) if line.words else None
     training = needing("baselines", "coopgym.baselines.train")
-    settings, config = training.Settings(), learner.Config() if learner else training.Config()
-    if learner and env and (name := line.options.get("hyperparameters")):
-        fields = training.published(name, learner.Config, env)
-        settings, config = training.with_fields(settings, config, fields)
+    config = learner.Config() if learner else training.Config()
+    options, env, config, settings = _asked(line, env, config, training.Settings())
+    out = options.out or _free_folder(f"{learner.name}-{env.id}-seed{settings.seed}")
+    _report(training.train(learner, env, config, settings, out, progress=True))
+
+
+def _asked(line: Line, env: Any, config: Any, settings: Any) -> tuple[Any, Any, Any, Any]:
+    """The options of the command, the environment, the config and the settings that the line asks for.
+
+    What it leaves open is as it is here.
+    """
+    if env is not None and (name := line.options.get("hyperparameters")):
+        training = needing("baselines", "coopgym.baselines.train")
+        settings, config = training.with_fields(settings, config, training.published(name, type(config), env))
     parsed = _options(line, env, settings=settings, config=config)
-    env = with_options(env, parsed.env)
-    out = parsed.options.out or _free_folder(f"{learner.name}-{env.id}-seed{parsed.settings.seed}")
-    trained = training.train(learner, env, parsed.config, parsed.settings, out, progress=True)
-    last = trained.rows[-1]
+    return parsed.options, with_options(env, parsed.env), parsed.config, parsed.settings
+
+
+def _resume(line: Line) -> None:
+    """Goes on with a run. The line may say again what it began with, and nothing else."""
+    resuming = needing("baselines", "coopgym.baselines.resume")
+    if line.options["resume"] is None:
+        raise ValueError("--resume stands without a value; write --resume RUN")
+    place = Path(line.options["resume"])
+    run = resuming.run_of(place)
+    learner = _learner(line.words[0]) if line.words else None
+    began = resuming.parts_of(run, learner)
+    env, preset = began.env, line.options.get("preset")
+    if len(line.words) > 1 and family(line.words[1]) is not type(env):
+        raise ValueError(f"{run} holds a run on {env.id}, not on {line.words[1]}; a run goes on as it began")
+    asked_env = env if preset is None else environment(env.id, preset)
+    options, asked_env, config, settings = _asked(line, asked_env, began.config, began.settings)
+    if options.out not in (None, run):
+        raise ValueError(f"--out is {options.out}, but the run stays in {run}; leave --out away")
+    now = resuming.flat(asked_env, config, settings)
+    for name, value in resuming.flat(env, began.config, began.settings).items():
+        if now[name] != value:
+            raise ValueError(
+                f"{name} is {value} in {run}, and cannot become {now[name]}: a run goes on as it began, since its "
+                f"schedules and its games depend on all of that"
+            )
+    _report(resuming.resume(place, learner, progress=True))
+
+
+def _report(run: Any) -> None:
+    """Says what a run has come to."""
+    last = run.rows[-1]
     print(f"greedy team return {last['mean_team_return']:.2f} after {last['env_steps']} steps")
-    print(f"{out} holds the run; to score it on other games: coopgym evaluate {out}")
+    print(f"{run.path} holds the run; to score it on other games: coopgym evaluate {run.path}")
 
 
 def _learner(name: str) -> Any:
@@ -345,6 +392,7 @@ class Command(NamedTuple):
     summary: str
     options: type[Options]
     run: Callable[[Line], None]
+    instead: str | None = None  # an option that may stand in place of the words
 
     @property
     def flags(self) -> set[str]:
@@ -362,7 +410,12 @@ COMMANDS = {
         "ID", "record spread_v1 --out episode.gif", "Writes an episode as an animation", RecordOptions, _record
     ),
     "train": Command(
-        "ALGORITHM ID", "train qmix predator_prey_v1", "Trains a team and keeps the run", TrainOptions, _train
+        "ALGORITHM ID",
+        "train qmix predator_prey_v1",
+        "Trains a team and keeps the run",
+        TrainOptions,
+        _train,
+        instead="resume",
     ),
     "evaluate": Command(
         "RUN|TEAM [ID]", "evaluate runs/demo", "Scores a trained team, or one with a name", EvaluateOptions, _evaluate

@@ -45,8 +45,10 @@ class Line:
         return " ".join(["coopgym", self.name, *self.words, *self.usage.split()[len(self.words) :]])
 
 
-def parsed_line(name: str, usage: str, example: str, flags: set[str], arguments: list[str]) -> Line:
-    """Tells words from options. flags: options that may stand without a value.
+def parsed_line(
+    name: str, usage: str, example: str, flags: set[str], arguments: list[str], instead: str | None = None
+) -> Line:
+    """Tells words from options. flags: options that may stand without a value; instead: one that may stand for words.
 
     Raises ValueError for too few words or too many.
     """
@@ -64,7 +66,7 @@ def parsed_line(name: str, usage: str, example: str, flags: set[str], arguments:
             line.options[option] = value
         else:
             line.options[option] = rest.pop(0) if follows else None
-    if line.missing and not line.help:
+    if line.missing and not line.help and instead not in line.options:
         raise ValueError(f"{name} needs {' and '.join(line.missing)}, such as: coopgym {example}")
     if len(line.words) > len(usage.split()):
         raise ValueError(f"{line.words[len(usage.split())]!r} is one word too many; see coopgym {name} --help")

@@ -81,7 +81,8 @@ def test_commands_are_found():
 def test_the_commands_exist(line):
     _, name, *rest = line.split()
     command = COMMANDS[name]
-    assert not parsed_line(name, command.usage, command.example, command.flags, rest).missing
+    line = parsed_line(name, command.usage, command.example, command.flags, rest, command.instead)
+    assert not line.missing or command.instead in line.options
 
 
 def test_the_table_of_commands_names_all_of_them():

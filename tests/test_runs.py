@@ -6,12 +6,9 @@ import errno
 import json
 import os
 import pickle
-import random
 import resource
-import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -550,52 +547,6 @@ except OSError as error:
     assert python(script).communicate()[0].strip() == os.strerror(errno.EFBIG)
     assert list(policy_file.parent.iterdir()) == [policy_file]
     assert load_policy(policy_file).algorithm == "qmix"
-
-
-WRITER = """
-import sys
-from coopgym.baselines.train import train
-from coopgym.envs import environment
-train("vdn", environment("matrix_game_v1", preset="two_step"), out=sys.argv[1], env_steps=10**9, num_envs=2,
-      evaluate_every=2, evaluation_episodes=1, hidden=64, batch_size=4, buffer_size=16)
-"""
-
-
-def check_killed_runs(folder: Path, kills: int, at_once: int) -> None:
-    """Starts runs that do little but write, kills each at a random moment, and reads what they left."""
-    rng = random.Random(0)
-    for first in range(0, kills, at_once):
-        folders = [folder / str(first + k) for k in range(min(at_once, kills - first))]
-        runs = [python(WRITER, one) for one in folders]
-        try:
-            for one, process in zip(folders, runs, strict=True):
-                while not (one / FILE).exists():
-                    assert process.poll() is None
-                    time.sleep(0.01)
-                time.sleep(rng.uniform(0, 0.3))
-                process.send_signal(signal.SIGKILL)
-                assert process.wait() == -signal.SIGKILL
-        finally:
-            for process in runs:
-                process.kill()
-                process.communicate()
-        for one in folders:
-            assert json.loads((one / "config.json").read_text())["algorithm"] == "vdn"
-            steps = [int(row["env_steps"]) for row in metrics(one)]
-            assert steps == list(range(2, 2 * len(steps) + 1, 2))
-            assert (one / "metrics.csv").read_text().endswith("\n")
-            assert evaluate(one, episodes=1).episodes == 1
-            left = {path.name for path in one.iterdir() if not path.name.endswith(".tmp")}
-            assert left == {"config.json", "metrics.csv", FILE, BEST}
-
-
-def test_killed_runs_leave_whole_files(tmp_path: Path) -> None:
-    check_killed_runs(tmp_path, kills=3, at_once=3)
-
-
-@pytest.mark.slow
-def test_fifty_killed_runs_leave_whole_files(tmp_path: Path) -> None:
-    check_killed_runs(tmp_path, kills=50, at_once=5)
 
 
 # Mistakes in the call.
