@@ -178,6 +178,11 @@ class Learner:
         self.optimiser = OPTIMISERS[config.optimiser](self.live.parameters(), lr=config.learning_rate)
         self.rewards = RunningMoments()
 
+    def to(self, device: torch.device) -> None:
+        """Moves the networks; what they then work on must be on the same device."""
+        self.live.to(device)
+        self.target.to(device)
+
     @property
     def epsilon(self) -> float:
         """The chance of a random action now."""
@@ -262,24 +267,33 @@ class Team:
     def __init__(self, agent: RecurrentAgent) -> None:
         self.agent = agent
 
+    @property
+    def device(self) -> torch.device:
+        """Where the networks are."""
+        return self.agent.decode.weight.device
+
+    def here(self, array: np.ndarray) -> Tensor:
+        """The array as a tensor on the networks' device."""
+        return torch.from_numpy(array).to(self.device)
+
     def reset(self, num_envs: int) -> None:
         """Forgets everything; num_envs games begin."""
         n = self.agent.n_agents
         self.num_envs = num_envs
-        self.memory = torch.zeros(1, num_envs * n, self.agent.hidden)
-        self.last_action = torch.full((num_envs, n), -1)
+        self.memory = torch.zeros(1, num_envs * n, self.agent.hidden, device=self.device)
+        self.last_action = torch.full((num_envs, n), -1, device=self.device)
 
     @torch.inference_mode()
     def restart(self, rows: np.ndarray) -> None:
         """Forgets what happened in the marked rows ([E] bool): new episodes begin there."""
-        begun = torch.from_numpy(rows)
+        begun = self.here(rows)
         self.memory.view(self.num_envs, self.agent.n_agents, -1)[begun] = 0
         self.last_action[begun] = -1
 
     @torch.inference_mode()
     def utilities(self, obs: np.ndarray) -> Tensor:
         """obs: [E, N, O]. Moves the memory on and returns the utilities [E, N, A]."""
-        q, _, self.memory = self.agent(torch.from_numpy(obs).unsqueeze(1), self.last_action.unsqueeze(1), self.memory)
+        q, _, self.memory = self.agent(self.here(obs).unsqueeze(1), self.last_action.unsqueeze(1), self.memory)
         return q.squeeze(1)
 
     def snapshot(self) -> dict[str, Any]:
@@ -288,13 +302,13 @@ class Team:
 
     def restore(self, snapshot: dict[str, Any]) -> None:
         """Goes back to a snapshot, after a reset for as many games."""
-        self.memory, self.last_action = snapshot["memory"], snapshot["last_action"]
+        self.memory, self.last_action = (snapshot[name].to(self.device) for name in ("memory", "last_action"))
 
     def act(self, obs: np.ndarray, action_mask: np.ndarray) -> np.ndarray:
         """obs: [E, N, O] float32, action_mask: [E, N, A]. Returns the greedy legal actions [E, N] int64."""
-        q = self.utilities(obs).numpy()
+        q = self.utilities(obs).cpu().numpy()
         action = np.where(action_mask, q, -np.inf).argmax(-1)
-        self.last_action = torch.from_numpy(action)
+        self.last_action = self.here(action)
         return action
 
 
@@ -310,7 +324,7 @@ class Exploration(Team):
         action = super().act(obs, action_mask)
         explore = random.random(action.shape) < self.learner.epsilon
         action = np.where(explore, random_legal(action_mask, random), action)
-        self.last_action = torch.from_numpy(action)
+        self.last_action = self.here(action)
         return action
 
 

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from coopgym.baselines import learner
@@ -36,7 +35,7 @@ class Sampling(Exploration):
     def utilities(self, obs: np.ndarray) -> Tensor:
         """obs: [E, N, O]. The logits and Gumbel noise [E, N, A]: the best legal one is a draw from the policy."""
         logits = super().utilities(obs)
-        return logits + torch.from_numpy(self.learner.generator.gumbel(size=logits.shape))
+        return logits + self.here(self.learner.generator.gumbel(size=logits.shape))
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ import torch
 from coopgym.baselines.episodes import Episodes
 from coopgym.envs.core import Batch
 
+CPU = torch.device("cpu")
 BEHIND_LAST = {  # array of a replay -> entries of an episode beyond one for each step
     "obs": 1,
     "state": 1,
@@ -24,10 +25,10 @@ class Replay:
     """Holds the last `capacity` finished episodes. Each row of the batch writes its running episode into a slot.
 
     Memory is taken from the system as the slots fill, not before. Behind a finished episode its slot holds zeros: what
-    is sampled depends on the episodes alone, not on which slots they lie in.
+    is sampled depends on the episodes alone, not on which slots they lie in. It is handed out on `device`.
     """
 
-    def __init__(self, batch: Batch, capacity: int, seed: int) -> None:
+    def __init__(self, batch: Batch, capacity: int, seed: int, device: torch.device = CPU) -> None:
         env, t = batch.env, batch.env.horizon
         slots = capacity + batch.num_envs
         n, a = env.n_agents, env.n_actions
@@ -38,7 +39,7 @@ class Replay:
         self.reward = np.zeros((slots, t), np.float32)
         self.terminated = np.zeros((slots, t), np.float32)
         self.length = np.zeros(slots, np.int64)
-        self.capacity, self.generator = capacity, np.random.default_rng(seed)
+        self.capacity, self.generator, self.device = capacity, np.random.default_rng(seed), device
         self.finished: deque[int] = deque()  # slots, the oldest first
         self.unused = list(range(slots))[::-1]
         self.slot = np.array([self.unused.pop() for _ in range(batch.num_envs)])  # [E], where each row writes
@@ -109,15 +110,16 @@ class Replay:
         """The episodes in these slots."""
         t = int(self.length[slots].max())
         happened = np.arange(t) < self.length[slots][:, None]
-        return Episodes(
-            obs=torch.from_numpy(self.obs[slots, : t + 1]),
-            state=torch.from_numpy(self.state[slots, : t + 1]),
-            available=torch.from_numpy(self.available[slots, : t + 1]),
-            action=torch.from_numpy(self.action[slots, :t]),
-            reward=torch.from_numpy(self.reward[slots, :t]),
-            terminated=torch.from_numpy(self.terminated[slots, :t]),
-            happened=torch.from_numpy(happened.astype(np.float32)),
+        arrays = Episodes(
+            obs=self.obs[slots, : t + 1],
+            state=self.state[slots, : t + 1],
+            available=self.available[slots, : t + 1],
+            action=self.action[slots, :t],
+            reward=self.reward[slots, :t],
+            terminated=self.terminated[slots, :t],
+            happened=happened.astype(np.float32),
         )
+        return Episodes(*(torch.from_numpy(array).to(self.device) for array in arrays))
 
     # For checkpoints. Finished episodes never change, so they are asked for by their numbers, in parts.
 

@@ -16,7 +16,7 @@ from coopgym.baselines.run import CONFIG, METRICS, SCORES
 from coopgym.envs import environment
 from coopgym.envs.core import Environment
 
-OF_A_MACHINE = ("coopgym", "versions", "machine", "processor", "threads", "tensorboard", "checkpoint_seconds")
+OF_A_MACHINE = ("coopgym", "versions", "machine", "processor", "threads", "tensorboard", "checkpoint_seconds", "device")
 OF_A_TASK = ("algorithm", "algorithm_config", "environment", "preset", "params", "seed", "env_steps")
 OF_A_RUN = ("seed", "preset")  # the parameters say what a preset does
 

@@ -41,6 +41,8 @@ class Settings:
     """Episodes of each evaluation, always from the same seeds."""
     threads: int = 1
     """Threads of torch; with 1, the same seed gives the same bytes."""
+    device: str = "cpu"
+    """Where networks learn and act: cpu, or cuda, or cuda:1, ... with a GPU, where equal bytes are not promised."""
     tensorboard: bool = False
     """Whether to write TensorBoard's events too."""
     checkpoint_seconds: float = 60.0
@@ -53,8 +55,18 @@ class Settings:
         for name in ("env_steps", "num_envs", "evaluate_every", "evaluation_episodes", "threads"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be 1 or more")
+        _checked_device(self.device)
         if not 0 <= self.checkpoint_seconds < math.inf:
             raise ValueError(f"checkpoint_seconds is {self.checkpoint_seconds}; it must be 0 or more")
+
+
+def _checked_device(name: str) -> None:
+    """Raises ValueError for a device that is none, or not here."""
+    kind, _, number = str(name).partition(":")
+    if kind not in ("cpu", "cuda") or not (number == "" or number.isdecimal()):
+        raise ValueError(f"device is {name!r}; it must be cpu, cuda, or cuda:N for the GPU with number N")
+    if kind == "cuda" and int(number or 0) >= torch.cuda.device_count():
+        raise ValueError(f"device is {name!r}, but torch sees {torch.cuda.device_count()} GPUs; leave it cpu")
 
 
 EVALUATION_SEED = 1_000_000_007  # far from the seeds of training, the same for all runs
@@ -141,8 +153,10 @@ class Training:
         )
         self.settings, self.env_steps = settings, 0
         self.batch = Batch(env, settings.num_envs, games)
+        self.device = torch.device(settings.device)
         self.learner = learner_class(env, config, networks)
-        self.replay = Replay(self.batch, config.buffer_size, draws)
+        self.learner.to(self.device)
+        self.replay = Replay(self.batch, config.buffer_size, draws, self.device)
         self.behaviour = self.learner.behaviour()
         self.run = Run(path, self.learner, env, asdict(settings))
         self.terms: list[dict[str, torch.Tensor]] = []  # of the losses since the last evaluation
@@ -244,7 +258,7 @@ class Training:
             raise ValueError(f"it was written with another {CONFIG}; a run goes on as it began")
         self.env_steps = snapshot["env_steps"]
         self.started = time.perf_counter() - snapshot["seconds"]
-        terms = snapshot["terms"]
+        terms = {name: values.to(self.device) for name, values in snapshot["terms"].items()}
         self.terms = [dict(zip(terms, values, strict=True)) for values in zip(*terms.values(), strict=True)]
         self.batch.restore(Snapshot(repr(self.batch.env), self.settings.num_envs, snapshot["games"]))
         self.learner.restore(snapshot["learner"])
