@@ -22,10 +22,16 @@ ALGORITHMS: dict[str, str] = {  # name -> module:class, imported when first used
 
 
 def algorithm(name: str) -> "type[Learner]":
-    """The learner behind a name. Raises ValueError, with the nearest names, for another; ImportError without torch."""
+    """The learner behind a name, or the one that a Python file defines: a name that ends in .py.
+
+    Raises ValueError, with the nearest names, for another name and for a file that does not define one learner,
+    FileNotFoundError for a file that is not there, ImportError without torch.
+    """
     from coopgym.envs.parameters import nearest
     from coopgym.extras import needing
 
+    if name.endswith(".py"):
+        return needing("baselines", "coopgym.baselines.own").learner_in(name)  # type: ignore[no-any-return]
     if name not in ALGORITHMS:
         raise ValueError(f"no algorithm {name!r}; {nearest(name, ALGORITHMS)}")
     module, class_name = ALGORITHMS[name].split(":")

@@ -87,10 +87,10 @@ def train(
 ) -> Run:
     """Trains a team and returns the run.
 
-    algorithm: a name or a Learner class; env: an id or an environment; config: the algorithm's fields; fields: single
-    fields of the settings or of the config by name, such as seed=1 or gamma=0.9; hyperparameters: the name of a
-    published set of them, see `coopgym.baselines.hyperparameters`; out: the run's folder; on_evaluation is called with
-    the run after each evaluation.
+    algorithm: a name, a Python file with a Learner in it, or its class; env: an id or an environment; config: the
+    algorithm's fields; fields: single fields of the settings or of the config by name, such as seed=1 or gamma=0.9;
+    hyperparameters: the name of a published set of them, see `coopgym.baselines.hyperparameters`; out: the run's
+    folder; on_evaluation is called with the run after each evaluation.
     Raises ValueError or TypeError for an unknown name and for fields out of range, FileExistsError for a folder that
     holds a run already.
     """

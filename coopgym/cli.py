@@ -270,7 +270,7 @@ def _train(line: Line) -> None:
     if "resume" in line.options and not line.help:
         return _resume(line)
     env = _environment_of(line)
-    learner: Any = _learner(line.words[0]) if line.words else None
+    learner: Any = algorithm(line.words[0]) if line.words else None
     training = needing("baselines", "coopgym.baselines.train")
     config = learner.Config() if learner else training.Config()
     options, env, config, settings = _asked(line, env, config, training.Settings())
@@ -297,7 +297,7 @@ def _resume(line: Line) -> None:
         raise ValueError("--resume stands without a value; write --resume RUN")
     place = Path(line.options["resume"])
     run = resuming.run_of(place)
-    learner = _learner(line.words[0]) if line.words else None
+    learner = algorithm(line.words[0]) if line.words else None
     began = resuming.parts_of(run, learner)
     env, preset = began.env, line.options.get("preset")
     if len(line.words) > 1 and family(line.words[1]) is not type(env):
@@ -321,25 +321,6 @@ def _report(run: Any) -> None:
     last = run.rows[-1]
     print(f"greedy team return {last['mean_team_return']:.2f} after {last['env_steps']} steps")
     print(f"{run.path} holds the run; to score it on other games: coopgym evaluate {run.path}")
-
-
-def _learner(name: str) -> Any:
-    """The learner of this name, or the one that a Python file holds."""
-    if not name.endswith(".py"):
-        return algorithm(name)
-    if not Path(name).is_file():
-        raise FileNotFoundError(f"there is no file {name}; give a Python file, or one of {', '.join(ALGORITHMS)}")
-    learner_class = needing("baselines", "coopgym.baselines.learner").Learner
-    spec = importlib.util.spec_from_file_location(f"own_{Path(name).stem}", Path(name).resolve())
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # where dataclasses and the help look for it
-    spec.loader.exec_module(module)
-    classes = [value for value in vars(module).values() if isinstance(value, type)]
-    own = [one for one in classes if one.__module__ == module.__name__ and issubclass(one, learner_class)]
-    if len(own) != 1:
-        raise ValueError(f"{name} defines {len(own)} subclasses of coopgym.baselines.learner.Learner; define one")
-    return own[0]
 
 
 def _free_folder(name: str) -> Path:

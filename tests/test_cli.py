@@ -529,6 +529,12 @@ def test_an_algorithm_of_ones_own_is_trained_from_its_file(capsys):
     assert main(["evaluate", f"runs/bold-{GAME}-seed0", "--episodes", "2"]) == 0
 
 
+def test_a_file_is_trained_from_python_too():
+    Path("bold.py").write_text(OWN)
+    run = coopgym.train("bold.py", GAME, env_steps=64, evaluation_episodes=2, boldness=0.5)
+    assert (run.config["algorithm"], run.config["algorithm_config"]["boldness"]) == ("bold", 0.5)
+
+
 def test_an_error_in_ones_own_algorithm_keeps_its_traceback():
     Path("bold.py").write_text(OWN)
     with pytest.raises(ValueError, match="too bold"):
