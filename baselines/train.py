@@ -99,12 +99,7 @@ def train(
     if hyperparameters is not None:
         fields = {**published(hyperparameters, learner_class.Config, env), **fields}
     settings, config = with_fields(settings or Settings(), config or learner_class.Config(), fields)
-    if env.individual_rewards:
-        raise ValueError("reward_mode is 'per_agent'; these algorithms learn from one team reward: take team_sum")
-    if env.action_bounds is not None:
-        raise ValueError(
-            f"{env.id} has continuous actions here; these algorithms choose among actions: take discrete ones"
-        )
+    check_learnable(env)
     path = Path(out) if out is not None else None
     with torch_threads(settings.threads), claimed(path):
         if path is not None and (path / CONFIG).exists():
@@ -125,6 +120,16 @@ def torch_threads(threads: int) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
+
+
+def check_learnable(env: Environment) -> None:
+    """Raises ValueError for a game that is not for these algorithms."""
+    if env.individual_rewards:
+        raise ValueError("reward_mode is 'per_agent'; these algorithms learn from one team reward: take team_sum")
+    if env.action_bounds is not None:
+        raise ValueError(
+            f"{env.id} has continuous actions here; these algorithms choose among actions: take discrete ones"
+        )
 
 
 def with_fields(settings: Settings, config: Config, fields: dict[str, Any]) -> tuple[Settings, Config]:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from coopgym.baselines.policy import TrainedTeam
     from coopgym.baselines.rollout import Evaluation
     from coopgym.baselines.run import Run
+    from coopgym.baselines.sweep import Outcome
     from coopgym.envs.core import Autoreset, Environment, IllegalAction
     from coopgym.envs.faces import RenderMode
     from coopgym.envs.parallel import ParallelEnv
@@ -44,6 +45,7 @@ __all__ = [
     "register",
     "resume",
     "spec",
+    "sweep",
     "train",
 ]
 
@@ -144,3 +146,8 @@ def train(algorithm: Any, env: "str | Environment", **options: Any) -> "Run":
 def resume(folder: Any, algorithm: Any = None, **options: Any) -> "Run":
     """Goes on with a run that was stopped or killed; see `coopgym.baselines.resume.resume`."""
     return needing("baselines", "coopgym.baselines.resume").resume(folder, algorithm, **options)  # type: ignore[no-any-return]
+
+
+def sweep(out: Any, *arguments: Any, **options: Any) -> "Outcome":
+    """Trains algorithms in environments with many seeds, in many processes; see `coopgym.baselines.sweep.sweep`."""
+    return needing("baselines", "coopgym.baselines.sweep").sweep(out, *arguments, **options)  # type: ignore[no-any-return]

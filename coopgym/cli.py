@@ -14,7 +14,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
@@ -26,7 +26,16 @@ from coopgym.envs import environment, family, ids
 from coopgym.envs.parameters import nearest
 from coopgym.envs.teams import checked_team_name, named_team, team_names
 from coopgym.extras import needing
-from coopgym.options import Line, environment_options, parsed_line, parsed_options, with_options
+from coopgym.options import (
+    Line,
+    check_option,
+    environment_options,
+    parsed_line,
+    parsed_options,
+    spelt,
+    with_options,
+    without,
+)
 
 EPISODE = Path("episode.gif")
 PresetName = Annotated[str | None, tyro.conf.arg(metavar="NAME")]
@@ -77,6 +86,22 @@ class TrainOptions(EnvironmentOptions):
     resume: RunFolder = None
     """The folder of a run that was stopped or killed: it goes on as it began, and needs no other word. One of its
     checkpoints will do too."""
+
+
+@dataclass(frozen=True)
+class SweepOptions(Options):
+    algorithms: Annotated[str | None, tyro.conf.arg(metavar="NAME,...")] = None
+    """Names or Python files, with commas between. With them before --help, the fields of the first are listed too."""
+    envs: Annotated[str | None, tyro.conf.arg(metavar="ID,...")] = None
+    """Environments, with commas between: ID, ID/PRESET, and parameters behind them, such as spread_v1/n_agents=5."""
+    seeds: Annotated[int | None, tyro.conf.arg(metavar="N")] = None
+    """Runs of each algorithm in each environment, with the seeds 0 to N - 1; 10, unless told otherwise."""
+    out: NewFolder = None
+    """The sweep's folder. Alone, it goes on with a sweep that was begun; with more asked for, it extends it."""
+    workers: Annotated[int | None, tyro.conf.arg(metavar="N")] = None
+    """Processes on this machine; without it, one for each core."""
+    hyperparameters: PresetName = None
+    """A published set in place of the defaults: pymarl, epymarl, pymarl2 or jaxmarl-mpe."""
 
 
 @dataclass(frozen=True)
@@ -149,7 +174,8 @@ def _sentence(error: Exception) -> str:
 
 def _rose_in_own_file(error: Exception, arguments: Sequence[str]) -> bool:
     """Whether the error comes from an algorithm's file that the line names: its author needs the traceback."""
-    files = {str(Path(word).resolve()) for word in arguments if word.endswith(".py")}
+    words = [word for argument in arguments for word in argument.split(",")]
+    files = {str(Path(word).resolve()) for word in words if word.endswith(".py")}
     trace = error.__traceback__
     while trace is not None and trace.tb_frame.f_code.co_filename not in files:
         trace = trace.tb_next
@@ -323,6 +349,37 @@ def _report(run: Any) -> None:
     print(f"{run.path} holds the run; to score it on other games: coopgym evaluate {run.path}")
 
 
+def _sweep(line: Line) -> None:
+    training, jobs = (needing("baselines", f"coopgym.baselines.{name}") for name in ("train", "sweep_jobs"))
+    names = (line.options.get("algorithms") or "").split(",")
+    configs: list[Any] = [algorithm(name.strip()).Config() for name in names if name] or [training.Config()]
+    options, chosen = _chosen(line, without(training.Settings(), jobs.OF_THE_SWEEP), configs)
+    if options.out is None:
+        raise ValueError(f"sweep needs a folder, such as: coopgym {COMMANDS['sweep'].example}")
+    outcome = coopgym.sweep(**vars(options), **chosen, progress=True)
+    print(f"{options.out} holds {len(outcome.done)} runs that are done")
+    if outcome.failed:
+        (file, error), count = next(iter(outcome.failed.items())), len(outcome.failed)
+        have = f"{count} of {count + len(outcome.done)} runs {'has' if count == 1 else 'have'} failed"
+        raise RuntimeError(f"{have}: {error}; {file} holds more, and the same command tries again")
+
+
+def _chosen(line: Line, settings: Any, configs: list[Any]) -> tuple[Any, dict[str, Any]]:
+    """The command's own options, and the fields that the line gives: each to the algorithms whose config has it."""
+    of_algorithms = {field.name for config in configs for field in fields(config)}
+    of_all = {field.name for part in (COMMANDS[line.name].options, settings) for field in fields(part) if field.init}
+    chosen: dict[str, Any] = {}
+    for name in line.options:
+        check_option(line, spelt(name), [*map(spelt, of_algorithms | of_all)])
+    for config in configs:
+        known = of_all | {field.name for field in fields(config)}
+        own = {name: value for name, value in line.options.items() if name in known}
+        parsed = _options(replace(line, options=own), settings=settings, config=config)
+        values = {**vars(parsed.settings), **vars(parsed.config)}
+        chosen |= {name: values[name] for name in own if name in values}
+    return parsed.options, chosen
+
+
 def _free_folder(name: str) -> Path:
     """runs/name, or the first of runs/name-2, runs/name-3, ... that does not exist."""
     folder, number = Path("runs", name), 2
@@ -397,6 +454,13 @@ COMMANDS = {
         TrainOptions,
         _train,
         instead="resume",
+    ),
+    "sweep": Command(
+        "",
+        "sweep --algorithms vdn,qmix --envs spread_v1 --seeds 10 --out sweeps/a",
+        "Trains many teams: algorithms, environments, seeds",
+        SweepOptions,
+        _sweep,
     ),
     "evaluate": Command(
         "RUN|TEAM [ID]", "evaluate runs/demo", "Scores a trained team, or one with a name", EvaluateOptions, _evaluate

@@ -12,6 +12,7 @@ import dataclasses
 import io
 import json
 import textwrap
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -102,6 +103,12 @@ def parsed_options(line: Line, description: str, **parts: Any) -> Any:
     raise ValueError(f"{_first_paragraph(complaint.getvalue())}; see {line.full} --help")
 
 
+def without(defaults: Any, names: Iterable[str]) -> Any:
+    """The same defaults, in a dataclass that takes no values for some of the fields."""
+    fixed = [(name, Any, dataclasses.field(default=getattr(defaults, name), init=False)) for name in names]
+    return dataclasses.make_dataclass("Options", fixed, bases=(type(defaults),), frozen=True)()
+
+
 def _constant(value: Any) -> Any:
     return dataclasses.field(default_factory=lambda: value)
 
@@ -109,17 +116,15 @@ def _constant(value: Any) -> Any:
 def _arguments(line: Line, parts: dict[str, Any]) -> list[str]:
     """The line's options as tyro reads them, once it is sure that all of them exist and have values."""
     defaults = {
-        _spelt(f"env.{field.name}" if part == "env" else field.name): getattr(default, field.name)
+        spelt(f"env.{field.name}" if part == "env" else field.name): getattr(default, field.name)
         for part, default in parts.items()
         for field in dataclasses.fields(default)
+        if field.init
     }
     arguments = []
     for name, value in line.options.items():
-        option = _spelt(name)
-        if option not in defaults:
-            hint = nearest(option, defaults)
-            hint = hint if hint.startswith("did you mean") else f"see {line.full} --help"
-            raise ValueError(f"{line.name} has no option {option}; {hint}")
+        option = spelt(name)
+        check_option(line, option, defaults)
         if isinstance(defaults[option], bool):
             value = (value or "true").capitalize()
         if value is None:
@@ -128,7 +133,15 @@ def _arguments(line: Line, parts: dict[str, Any]) -> list[str]:
     return arguments
 
 
-def _spelt(name: str) -> str:
+def check_option(line: Line, option: str, known: Collection[str]) -> None:
+    """Raises ValueError, with the nearest ones, for an option that is not known. All are spelt with their dashes."""
+    if option not in known:
+        hint = nearest(option, known)
+        hint = hint if hint.startswith("did you mean") else f"see {line.full} --help"
+        raise ValueError(f"{line.name} has no option {option}; {hint}")
+
+
+def spelt(name: str) -> str:
     return f"--{name.replace('_', '-')}"
 
 

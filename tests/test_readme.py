@@ -74,7 +74,7 @@ def commands() -> list[str]:
 
 
 def test_commands_are_found():
-    assert {line.split()[1] for line in commands()} == {"demo", "play", "record", "train", "evaluate"}
+    assert {line.split()[1] for line in commands()} == {"demo", "play", "record", "train", "sweep", "evaluate"}
 
 
 @pytest.mark.parametrize("line", commands())
