@@ -17,10 +17,12 @@ from typing import Any, NamedTuple, Protocol
 
 from coopgym.baselines.sweep_asked import ask
 from coopgym.baselines.sweep_claims import Watch, bury
+from coopgym.baselines.sweep_cluster import Cluster
 from coopgym.baselines.sweep_jobs import Standing, read_plan, standings
 from coopgym.baselines.sweep_processes import Processes
 from coopgym.baselines.sweep_table import Table
 from coopgym.baselines.train import Settings
+from coopgym.extras import needing
 
 SEEDS = 10  # of each algorithm in each environment, unless told otherwise
 TICK = 0.5  # seconds between two looks at the folder
@@ -40,6 +42,7 @@ def sweep(
     seeds: int | None = None,
     *,
     workers: int | None = None,
+    ray: str | None = None,
     hyperparameters: str | None = None,
     progress: bool = False,
     **fields: Any,
@@ -50,12 +53,17 @@ def sweep(
     but `out`, it goes on as it is. Runs that failed in an earlier call are tried again.
     algorithms: names or Python files, as a list or with commas between; envs: ids, with presets and parameters behind
     them such as "predator_prey_v1/stag_p-1.5/sight=3"; seeds: 10, unless told otherwise; workers: processes on this
-    machine, by default one for each core; hyperparameters and fields: as in `train`, for all runs; a field goes to the
-    algorithms that have it; progress: whether to show how it goes.
+    machine, by default one for each core; ray: "auto" or the address of a Ray cluster, whose machines share the folder,
+    to do the work instead; hyperparameters and fields: as in `train`, for all runs; a field goes to the algorithms that
+    have it; progress: whether to show how it goes.
     Raises ValueError or TypeError for what no run can be, and for other fields than the folder was begun with;
     RuntimeError where workers cannot work.
     """
     out = Path(out)
+    if workers is not None and ray is not None:
+        raise ValueError("workers are processes on this machine, and ray is a cluster in their place; give one of them")
+    if ray is not None:
+        needing("ray", "ray")  # or says so before anything is written
     if workers is not None and workers < 1:
         raise ValueError(f"workers is {workers}; it must be 1 or more")
     if algorithms is not None and envs is not None:
@@ -66,7 +74,7 @@ def sweep(
     for job in plan.jobs:
         job.error(out).unlink(missing_ok=True)
     table = Table(out, plan.fields.get("env_steps", Settings().env_steps), sys.stderr) if progress else None
-    hands: Hands = Processes(out, call, workers or _cores())
+    hands: Hands = Cluster(out, call, ray) if ray is not None else Processes(out, call, workers or _cores())
     with Stop() as stop:
         try:
             return _outcome(out, _supervise(out, call, hands, table, stop))

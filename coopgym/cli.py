@@ -100,6 +100,8 @@ class SweepOptions(Options):
     """The sweep's folder. Alone, it goes on with a sweep that was begun; with more asked for, it extends it."""
     workers: Annotated[int | None, tyro.conf.arg(metavar="N")] = None
     """Processes on this machine; without it, one for each core."""
+    ray: Annotated[str | None, tyro.conf.arg(metavar="ADDRESS")] = None
+    """A Ray cluster that does the work instead: auto, or its address. Its machines must share the sweep's folder."""
     hyperparameters: PresetName = None
     """A published set in place of the defaults: pymarl, epymarl, pymarl2 or jaxmarl-mpe."""
 

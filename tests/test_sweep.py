@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+import types
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -439,6 +440,7 @@ MISTAKES: list[tuple[dict[str, Any], type[Exception], str]] = [
     ({"algorithms": "vdn"}, ValueError, "a sweep needs algorithms and envs"),
     ({"algorithms": "vdn", "envs": GAME, "seeds": 0}, ValueError, "seeds is 0; it must be 1 or more"),
     ({"algorithms": "vdn", "envs": GAME, "workers": 0}, ValueError, "workers is 0; it must be 1 or more"),
+    ({"algorithms": "vdn", "envs": GAME, "workers": 1, "ray": "auto"}, ValueError, "give one of them"),
     ({"algorithms": "vdn,qmx", "envs": GAME}, ValueError, "did you mean qmix"),
     ({"algorithms": "vdn,", "envs": GAME}, ValueError, "algorithms is 'vdn,'; it must be names"),
     ({"algorithms": "nowhere.py", "envs": GAME}, FileNotFoundError, "there is no file nowhere.py; give"),
@@ -476,6 +478,13 @@ def test_a_damaged_plan_is_named(out: Path, here: None) -> None:
         (out / "sweep.json").write_text(text)
         with pytest.raises(ValueError, match=r"sweep\.json is damaged"):
             sweep(out)
+
+
+def test_without_ray_the_extra_is_named(out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(ImportError, match=r'pip install "coopgym\[ray\]"'):
+        sweep(out, "vdn", GAME, 1, ray="auto", **BRIEF)
+    assert not out.exists()
 
 
 # What it shows.
@@ -663,3 +672,56 @@ def test_workers_of_a_call_that_is_killed_stop_and_another_call_takes_over(out: 
     watched.go_on()
     assert len(sweep(out, workers=2).done) == 5
     assert len(watched.begun) == 7
+
+
+# On a cluster.
+
+
+@pytest.fixture
+def two_nodes(watched: Watched) -> Iterator[tuple[Any, Any]]:
+    """A Ray cluster of two nodes on this machine, each for one run at a time, and its second node."""
+    pytest.importorskip("ray", reason='Ray is not installed: pip install "coopgym[ray]"')
+    from ray.cluster_utils import Cluster
+
+    size = {"num_cpus": 1, "object_store_memory": 100_000_000}
+    cluster = Cluster(initialize_head=True, head_node_args={**size, "include_dashboard": False})
+    try:
+        yield cluster, cluster.add_node(**size)
+    finally:
+        cluster.shutdown()
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("default")  # Ray's own
+def test_a_node_of_a_cluster_dies_and_every_job_is_done_once(
+    out: Path, watched: Watched, two_nodes: tuple[Any, Any]
+) -> None:
+    cluster, node = two_nodes
+    watched.wait()
+
+    def kill() -> None:
+        eventually(lambda: len(watched.begun) == 2)
+        cluster.remove_node(node, allow_graceful=False)
+        eventually(lambda: any(sweep_claims._born(int(process)) is None for process, *_ in watched.begun))
+        watched.go_on()
+
+    killer = in_background(kill)
+    outcome = sweep(out, str(watched.file), GAME, 5, ray=cluster.address, **BRIEF)
+    killer.join()
+    assert len(outcome.done) == 5 and not outcome.failed
+    assert folders(out) == {f"watched/{GAME}/seed{seed}" for seed in range(5)}
+    assert len(watched.begun) == 6, "the run on the dead node began again, and no other"
+    assert not list(out.rglob(".seed*"))
+
+
+def test_without_a_cluster_it_is_said_how_to_start_one(out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Ray(types.ModuleType):
+        def is_initialized(self) -> bool:
+            return False
+
+        def init(self, **_: Any) -> None:
+            raise ConnectionError("Could not find any running Ray instance")
+
+    monkeypatch.setitem(sys.modules, "ray", Ray("ray"))
+    with pytest.raises(ConnectionError, match="no Ray cluster at 'auto'; start one with: ray start --head"):
+        sweep(out, "vdn", GAME, 1, ray="auto", **BRIEF)
