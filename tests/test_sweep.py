@@ -31,7 +31,7 @@ GAME = "matrix_game_v1"
 BRIEF: dict[str, Any] = {"env_steps": 64, "num_envs": 4, "evaluate_every": 32, "evaluation_episodes": 2, "hidden": 4}
 
 OWN = '''
-import os, signal, time
+import builtins, os, signal, time
 from pathlib import Path
 from coopgym.baselines import vdn
 
@@ -49,8 +49,9 @@ class Watched(vdn.VDN):
             file.write(f"{os.getpid()} {env.preset} {seed}\\n")
         while (FOLDER / "wait").exists():
             time.sleep(0.01)
-        if (FOLDER / f"fail-{env.preset}").exists():
-            raise ValueError("told to fail")
+        fail = FOLDER / f"fail-{env.preset}"
+        if fail.exists():
+            raise getattr(builtins, fail.read_text())("told to fail")
 
     def learn(self, replay, new_steps):
         stop = FOLDER / "stop"
@@ -312,7 +313,7 @@ def test_a_failure_is_written_down_the_others_go_on_and_the_next_call_tries_agai
     out: Path, here: None, watched: Watched
 ) -> None:
     broken = watched.folder / "fail-climbing"
-    broken.touch()
+    broken.write_text("ValueError")
     outcome = sweep(out, str(watched.file), [f"{GAME}/climbing", GAME], 2, **BRIEF)
     assert folders(out) == {f"watched/{GAME}/seed0", f"watched/{GAME}/seed1"}
     errors = [out / "watched" / f"{GAME}-climbing" / f"seed{seed}.error.txt" for seed in (0, 1)]
@@ -343,6 +344,19 @@ def test_a_run_that_was_stopped_goes_on_from_its_checkpoint(out: Path, here: Non
     alone = train(watched.file.as_posix(), GAME, out=out / "alone", **BRIEF)
     for file in ("policy.safetensors", "best.safetensors", "scores.json"):
         assert alone.path is not None and (ours / file).read_bytes() == (alone.path / file).read_bytes(), file
+
+
+@pytest.mark.parametrize(("error", "end"), [("OSError", "}\n\n"), ("ValueError", "\n}\n")])
+def test_a_run_that_failed_goes_on_where_the_machine_was_at_fault_and_else_begins_anew(
+    out: Path, here: None, watched: Watched, error: str, end: str
+) -> None:
+    unfinished = stopped_at_48_steps(out, watched)
+    (unfinished / "config.json").write_text((unfinished / "config.json").read_text() + "\n")
+    (watched.folder / "fail-None").write_text(error)
+    assert list(sweep(out).failed.values()) == [f"{error}: told to fail"]
+    (watched.folder / "fail-None").unlink()
+    [ours] = sweep(out).done
+    assert (ours / "config.json").read_text().endswith(end)
 
 
 def test_a_run_whose_checkpoints_are_damaged_begins_anew(out: Path, here: None, watched: Watched) -> None:
@@ -406,7 +420,7 @@ def test_the_command_line_gives_each_field_to_the_algorithms_that_have_it(
 def test_the_command_line_ends_with_2_where_runs_have_failed(
     out: Path, here: None, watched: Watched, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (watched.folder / "fail-climbing").touch()
+    (watched.folder / "fail-climbing").write_text("ValueError")
     line = ["sweep", "--algorithms", str(watched.file), "--envs", f"{GAME},{GAME}/climbing", "--seeds", "1"]
     assert main([*line, "--out", str(out), *fields_of_the_line()]) == 2
     error = out / "watched" / f"{GAME}-climbing" / "seed0.error.txt"
