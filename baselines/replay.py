@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from coopgym.baselines.episodes import Episodes
 from coopgym.envs.core import Batch
@@ -110,16 +111,19 @@ class Replay:
         """The episodes in these slots."""
         t = int(self.length[slots].max())
         happened = np.arange(t) < self.length[slots][:, None]
-        arrays = Episodes(
-            obs=self.obs[slots, : t + 1],
-            state=self.state[slots, : t + 1],
-            available=self.available[slots, : t + 1],
-            action=self.action[slots, :t],
-            reward=self.reward[slots, :t],
-            terminated=self.terminated[slots, :t],
-            happened=happened.astype(np.float32),
+
+        def here(array: np.ndarray) -> Tensor:
+            return torch.from_numpy(array).to(self.device)
+
+        return Episodes(
+            obs=here(self.obs[slots, : t + 1]),
+            state=here(self.state[slots, : t + 1]),
+            available=here(self.available[slots, : t + 1]),
+            action=here(self.action[slots, :t]),
+            reward=here(self.reward[slots, :t]),
+            terminated=here(self.terminated[slots, :t]),
+            happened=here(happened.astype(np.float32)),
         )
-        return Episodes(*(torch.from_numpy(array).to(self.device) for array in arrays))
 
     # For checkpoints. Finished episodes never change, so they are asked for by their numbers, in parts.
 
