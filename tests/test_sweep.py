@@ -660,6 +660,7 @@ def test_a_sweep_that_is_stopped_leaves_nothing_running_and_goes_on(
     assert len(sweep(out).done) == 5 and len(watched.begun) == 6
 
 
+@pytest.mark.slow
 def test_two_calls_that_work_on_a_folder_at_once_do_every_job_once(out: Path, watched: Watched) -> None:
     watched.wait()
     other = command("sweep", "--algorithms", watched.file, "--out", out, "--workers", 1, *ASKED)
