@@ -526,7 +526,7 @@ def test_threads_may_step_batches_of_their_own(env):
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(timeout=60)
+        thread.join(timeout=300)
     assert found == expected
 
 
