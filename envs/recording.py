@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from coopgym.envs import environment
-from coopgym.envs.core import Batch, Environment
+from coopgym.envs.core import Batch, Environment, Scene
 from coopgym.envs.rendering import Trail, picture, pixels
 from coopgym.envs.teams import RANDOM, Policy, named_team
 
@@ -51,20 +51,23 @@ def record(
         raise ValueError(f"the file is {Path(path).name!r}; its name must end in .gif or .mp4")
     save = save_mp4 if ending == ".mp4" else save_gif
     team = named_team(RANDOM, batch.env, seed) if policy is None else policy
-    save(_episode(batch, team, show_sight, show_trail), path, fps)
+    trail = Trail(batch.env)
+    shown = (trail.behind(scene) if show_trail else scene for scene in scenes(batch, team, show_sight))
+    save((pixels(picture(batch.env, scene)) for scene in shown), path, fps)
     return float(batch.out.team_return[0])
 
 
-def _episode(batch: Batch, policy: Policy, show_sight: bool, show_trail: bool) -> Iterator[np.ndarray]:
-    """A picture of the start of an episode, and one after each step."""
+def scenes(batch: Batch, policy: Policy, show_sight: bool = False) -> Iterator[Scene]:
+    """The start of an episode, and what each step leads to; a scene holds until the next one is asked for.
+
+    batch: of one row, which is not restarted when the episode has ended.
+    """
     policy.reset(1)
-    step, trail = batch.reset(), Trail(batch.env)
-    while True:
-        scene = batch.scene(show_sight=show_sight)
-        yield pixels(picture(batch.env, trail.behind(scene) if show_trail else scene))
-        if step.ended[0]:
-            break
+    step = batch.reset()
+    yield batch.scene(show_sight=show_sight)
+    while not step.ended[0]:
         step = batch.step(np.asarray(policy.act(step.obs, step.action_mask)))
+        yield batch.scene(show_sight=show_sight)
 
 
 def save_gif(frames: Iterable[np.ndarray], path: str | os.PathLike[str], fps: float = 5) -> None:

@@ -7,6 +7,7 @@ Colours are those of Okabe and Ito ("Color Universal Design", 2008), which colou
 """
 
 import functools
+import itertools
 import math
 import os
 from collections.abc import Sequence
@@ -21,6 +22,7 @@ RenderMode = Literal["human", "rgb_array"]
 Colour = tuple[int, int, int]
 Align = Literal["left", "centre", "right"]
 Box = tuple[float, float, float, float]  # left, top, right, bottom
+Place = tuple[int, int, int, int]  # left, top, width, height, in drawn pixels
 
 BLUE, ORANGE, PURPLE, SKY = (0, 114, 178), (230, 159, 0), (204, 121, 167), (86, 180, 233)
 YELLOW, GREEN, VERMILLION, GREY = (240, 228, 66), (0, 158, 115), (213, 94, 0), (150, 150, 150)
@@ -88,10 +90,9 @@ class Canvas:
     def __init__(self, width: int, height: int) -> None:
         self._pygame = pygame_module()
         self._pygame.font.init()
-        self._surface = self._pygame.Surface((width * FINE, height * FINE), 0, 32)
-        self._surface.fill(PAPER)
         self._fonts: dict[int, Any] = {}
         self._size = (width, height)
+        self._begin(width * FINE, height * FINE)
         self.within(0, 0, width, height)
 
     def within(self, left: float, top: float, right: float, bottom: float) -> None:
@@ -110,12 +111,11 @@ class Canvas:
         self._middle = ((left + right) / 2, (top + bottom) / 2)
         self._centre = ((x0 + x1) / 2, (y0 + y1) / 2)
         self._up = -1.0 if top > bottom else 1.0
-        self._surface.set_clip(None)
+        self._clip(None)
 
     def crop(self, left: float, top: float, right: float, bottom: float) -> None:
         """What follows is cut off at the edges of this rectangle of the world, until the next `view`."""
-        (x0, y0), (x1, y1) = self._point(left, top), self._point(right, bottom)
-        self._surface.set_clip((round(x0), round(y0), round(x1) - round(x0), round(y1) - round(y0)))
+        self._clip(self._box(left, top, right, bottom))
 
     def foot(self, height: float) -> float:
         """The world becomes the foot of the area, so many pixels high, in pixels; returns its width."""
@@ -129,23 +129,18 @@ class Canvas:
         down = self._centre[1] + (y - self._middle[1]) * self.scale * self._up
         return across * FINE, down * FINE
 
+    def _box(self, left: float, top: float, right: float, bottom: float) -> Place:
+        """A rectangle of the world in whole drawn pixels."""
+        (x0, y0), (x1, y1) = self._point(left, top), self._point(right, bottom)
+        return round(min(x0, x1)), round(min(y0, y1)), abs(round(x1) - round(x0)), abs(round(y1) - round(y0))
+
     def circle(self, x: float, y: float, radius: float, colour: Colour, alpha: float = 1.0) -> None:
         """A filled circle."""
-        centre, size = self._point(x, y), radius * self.scale * FINE
-        self._paint(
-            (centre[0] - size, centre[1] - size, 2 * size, 2 * size),
-            alpha,
-            lambda surface, origin: self._pygame.draw.circle(surface, colour, _minus(centre, origin), size),
-        )
+        self._disc(self._point(x, y), radius * self.scale * FINE, 0, colour, alpha)
 
     def ring(self, x: float, y: float, radius: float, colour: Colour, width: float = 2.0, alpha: float = 1.0) -> None:
         """A circle's outline, inside its radius."""
-        centre, size, thick = self._point(x, y), radius * self.scale * FINE, max(1, round(width * FINE))
-        self._paint(
-            (centre[0] - size, centre[1] - size, 2 * size, 2 * size),
-            alpha,
-            lambda surface, origin: self._pygame.draw.circle(surface, colour, _minus(centre, origin), size, thick),
-        )
+        self._disc(self._point(x, y), radius * self.scale * FINE, max(1, round(width * FINE)), colour, alpha)
 
     def rectangle(
         self,
@@ -159,15 +154,8 @@ class Canvas:
         corner: float = 0.0,
     ) -> None:
         """A filled rectangle, or its outline where a width is given. corner: radius of its corners, in the world."""
-        (x0, y0), (x1, y1) = self._point(left, top), self._point(right, bottom)
-        box = (round(min(x0, x1)), round(min(y0, y1)), abs(round(x1) - round(x0)), abs(round(y1) - round(y0)))
         thick, round_by = (max(1, round(width * FINE)) if width else 0), round(corner * self.scale * FINE)
-
-        def draw(surface: Any, origin: tuple[float, float]) -> None:
-            place = self._pygame.Rect(box[0] - origin[0], box[1] - origin[1], box[2], box[3])
-            self._pygame.draw.rect(surface, colour, place, thick, round_by)
-
-        self._paint(box, alpha, draw)
+        self._panel(self._box(left, top, right, bottom), thick, round_by, colour, alpha)
 
     def polygon(self, points: Sequence[tuple[float, float]], colour: Colour, alpha: float = 1.0) -> None:
         """A filled polygon."""
@@ -201,16 +189,13 @@ class Canvas:
         """
         if height * self.scale < SMALLEST:
             return 0.0
-        size = self._font_size(height)
-        image = self._font(size).render(words, True, colour)
-        room = fit * self.scale * FINE
-        while image.get_width() > room and size > 1:
-            size = max(1, min(size - 1, int(size * room / image.get_width())))
-            image = self._font(size).render(words, True, colour)
+        size, room = self._font_size(height), fit * self.scale * FINE
+        while (width := self._font(size).size(words)[0]) > room and size > 1:
+            size = max(1, min(size - 1, int(size * room / width)))
         across, down = self._point(x, y)
-        across -= {"left": 0.0, "centre": 0.5, "right": 1.0}[align] * image.get_width()
-        self._surface.blit(image, (round(across), round(down - 0.31 * size)))  # half-way up a capital
-        return float(image.get_width() / (self.scale * FINE))
+        across -= {"left": 0.0, "centre": 0.5, "right": 1.0}[align] * width
+        self._words((round(across), round(down - 0.31 * size)), size, width, words, colour)  # half-way up a capital
+        return float(width / (self.scale * FINE))
 
     def width_of(self, words: str, height: float) -> float:
         """How wide a text of this height would be, in units of the world."""
@@ -245,10 +230,8 @@ class Canvas:
     def sprite(self, name: str, x: float, y: float, side: float, alpha: float = 1.0) -> None:
         """A picture of `assets/sprites`, so wide and high, with its middle at a place."""
         size = max(1, round(side * self.scale * FINE))
-        image = _sprite(name, size)
-        image.set_alpha(round(255 * alpha))
         across, down = self._point(x, y)
-        self._surface.blit(image, (round(across - size / 2), round(down - size / 2)))
+        self._image((round(across - size / 2), round(down - size / 2)), size, name, alpha)
 
     def trail(self, places: np.ndarray | None, width: float, longest: float = math.inf) -> None:
         """The ways that the agents have come, fainter the older, so wide in the world. places: [K, N, 2], or None.
@@ -263,15 +246,12 @@ class Canvas:
 
     def fog(self, world: Box, seen: Sequence[Box]) -> None:
         """Hides what was drawn of the world but for the boxes that are seen, each (left, top, right, bottom)."""
-
-        def drawn(box: Box) -> tuple[int, int, int, int]:
-            (x0, y0), (x1, y1) = self._point(*box[:2]), self._point(*box[2:])
-            return round(min(x0, x1)), round(min(y0, y1)), round(abs(x1 - x0)), round(abs(y1 - y0))
-
-        shown = [(self._surface.subsurface(drawn(box)).copy(), drawn(box)) for box in seen]
-        self._surface.fill(FOG, drawn(world))
-        for part, place in shown:
-            self._surface.blit(part, place)
+        boxes = [world, *seen]
+        columns = sorted({x for left, _, right, _ in boxes for x in (left, right)})
+        rows = sorted({y for _, top, _, bottom in boxes for y in (top, bottom)})
+        for (left, right), (top, bottom) in itertools.product(itertools.pairwise(columns), itertools.pairwise(rows)):
+            if not any(x0 <= left and right <= x1 and y0 <= top and bottom <= y1 for x0, y0, x1, y1 in seen):
+                self.rectangle(left, top, right, bottom, FOG)
 
     def numbers(self, env: Environment, scene: Scene, i: int) -> None:
         """What agent i is told, number by number: the view of games without space."""
@@ -301,10 +281,6 @@ class Canvas:
         self.rectangle(x - half, y - 0.5 * height, x + half, y + 0.5 * height, colour, 1, 0, height)
         self.text(x, y, words, 0.85 * height, ink_on(colour))
 
-    def finished(self) -> Any:
-        """The picture so far, as a pygame.Surface of the size that was asked for."""
-        return self._pygame.transform.smoothscale(self._surface, self._size)
-
     def _font_size(self, height: float) -> int:
         """The size of the font whose capitals are two thirds as high as so many units of the world."""
         return max(1, round(1.3 * height * self.scale * FINE))
@@ -314,6 +290,38 @@ class Canvas:
             self._fonts[size] = self._pygame.font.Font(None, size)
         return self._fonts[size]
 
+    # What follows puts shapes on the sheet, in drawn pixels; all that is above leads to it.
+
+    def _begin(self, width: int, height: int) -> None:
+        """Takes an empty sheet of so many drawn pixels."""
+        self._surface = self._pygame.Surface((width, height), 0, 32)
+        self._surface.fill(PAPER)
+
+    def finished(self) -> Any:
+        """The picture so far, as a pygame.Surface of the size that was asked for."""
+        return self._pygame.transform.smoothscale(self._surface, self._size)
+
+    def _clip(self, box: Place | None) -> None:
+        """What follows is cut off at the edges of a box; None: at those of the sheet."""
+        self._surface.set_clip(box)
+
+    def _disc(self, centre: tuple[float, float], size: float, thick: int, colour: Colour, alpha: float) -> None:
+        """A disc with this radius, or where it is thick a ring."""
+        self._paint(
+            (centre[0] - size, centre[1] - size, 2 * size, 2 * size),
+            alpha,
+            lambda surface, origin: self._pygame.draw.circle(surface, colour, _minus(centre, origin), size, thick),
+        )
+
+    def _panel(self, box: Place, thick: int, corner: int, colour: Colour, alpha: float) -> None:
+        """A rectangle, or where it is thick its outline, with corners of this radius."""
+
+        def draw(surface: Any, origin: tuple[float, float]) -> None:
+            place = self._pygame.Rect(box[0] - origin[0], box[1] - origin[1], box[2], box[3])
+            self._pygame.draw.rect(surface, colour, place, thick, corner)
+
+        self._paint(box, alpha, draw)
+
     def _polygon(self, points: list[tuple[float, float]], colour: Colour, alpha: float) -> None:
         left, top = min(x for x, _ in points), min(y for _, y in points)
         right, bottom = max(x for x, _ in points), max(y for _, y in points)
@@ -322,6 +330,16 @@ class Canvas:
             alpha,
             lambda surface, origin: self._pygame.draw.polygon(surface, colour, [_minus(p, origin) for p in points]),
         )
+
+    def _words(self, corner: tuple[int, int], size: int, width: int, words: str, colour: Colour) -> None:
+        """Words in the font of this size, in which they are so wide, from their upper left corner."""
+        self._surface.blit(self._font(size).render(words, True, colour), corner)
+
+    def _image(self, corner: tuple[int, int], size: int, name: str, alpha: float) -> None:
+        """A sprite, so wide and high, from its upper left corner."""
+        image = _sprite(name, size)
+        image.set_alpha(round(255 * alpha))
+        self._surface.blit(image, corner)
 
     def _paint(self, box: tuple[float, float, float, float], alpha: float, draw: Any) -> None:
         """Calls draw(surface, its origin): on the canvas itself, or where it is translucent on a sheet laid over it."""

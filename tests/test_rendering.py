@@ -18,6 +18,7 @@ from coopgym.envs.play import Game, play
 from coopgym.envs.recording import LAST_FRAME, record, save_gif, save_mp4
 from coopgym.envs.rendering import (
     BAND,
+    FOG,
     HEIGHT,
     INK,
     PAPER,
@@ -199,6 +200,16 @@ def test_a_canvas_puts_the_world_where_it_should():
     picture = pygame.surfarray.array3d(canvas.finished()).swapaxes(0, 1)
     assert tuple(picture[15, 65]) == INK and tuple(picture[45, 65]) == PAPER and tuple(picture[15, 35]) == PAPER
     assert abs(int(picture[30, 10, 0]) - (255 + STRIP[0]) / 2) <= 1
+
+
+def test_fog_hides_all_but_what_is_seen():
+    canvas = Canvas(100, 60)
+    canvas.rectangle(0, 0, 100, 60, INK)
+    canvas.fog((10, 10, 90, 50), [(20, 20, 40, 40), (30, 30, 60, 45)])
+    picture = pygame.surfarray.array3d(canvas.finished()).swapaxes(0, 1)
+    seen = [(25, 25), (35, 35), (50, 42), (5, 5)]
+    assert {tuple(picture[y, x]) for x, y in seen} == {INK}
+    assert {tuple(picture[y, x]) for x, y in [(15, 15), (50, 25), (25, 42), (85, 45)]} == {FOG}
 
 
 def test_a_text_is_made_smaller_to_fit():
