@@ -38,6 +38,7 @@ from coopgym.options import (
 )
 
 EPISODE = Path("episode.gif")
+PAGE = Path("report.html")
 PresetName = Annotated[str | None, tyro.conf.arg(metavar="NAME")]
 TeamName = Annotated[str | None, tyro.conf.arg(metavar="RUN|TEAM")]
 NewFolder = Annotated[Path | None, tyro.conf.arg(metavar="DIR")]
@@ -104,6 +105,12 @@ class SweepOptions(Options):
     """A Ray cluster that does the work instead: auto, or its address. Its machines must share the sweep's folder."""
     hyperparameters: PresetName = None
     """A published set in place of the defaults: pymarl, epymarl, pymarl2 or jaxmarl-mpe."""
+
+
+@dataclass(frozen=True)
+class ReportOptions(Options):
+    out: Path = PAGE
+    """The page to write; one that is there is replaced."""
 
 
 @dataclass(frozen=True)
@@ -418,6 +425,16 @@ def _game_of(name: str) -> str | None:
     return next((id for id in ids() if name in team_names(family(id))), None)
 
 
+def _report_on(line: Line) -> None:
+    options = _options(line).options
+    needing("render", "pygame")  # now rather than after the statistics
+    _use_one_thread()
+    report = needing("baselines", "coopgym.baselines.report")
+    summary = report.write_report(line.words[0], options.out)
+    runs, done = len(summary.runs), sum(run.scores is not None for run in summary.runs)
+    print(f"{options.out} shows the runs in {line.words[0]}: {done} finished, {runs - done} not")
+
+
 def _demo(line: Line) -> None:
     _options(line)
     for module in ("pygame", "PIL.Image"):  # now rather than after the training
@@ -467,6 +484,7 @@ COMMANDS = {
     "evaluate": Command(
         "RUN|TEAM [ID]", "evaluate runs/demo", "Scores a trained team, or one with a name", EvaluateOptions, _evaluate
     ),
+    "report": Command("FOLDER", "report sweeps/a", "Writes a page on all runs in a folder", ReportOptions, _report_on),
     "demo": Command("", "demo", "Trains QMIX on predator_prey_v1 and shows what it learnt", Options, _demo),
 }
 

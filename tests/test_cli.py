@@ -316,6 +316,14 @@ def test_teams_by_name_need_neither_torch_nor_pygame():
     assert done.stdout.endswith("[]\n")
 
 
+def test_a_report_is_one_page_on_all_runs_in_a_folder(run, capsys):
+    assert main(["report", str(run)]) == 0
+    assert capsys.readouterr().out == f"report.html shows the runs in {run}: 1 finished, 0 not\n"
+    assert Path("report.html").read_text().endswith("</html>\n")
+    assert main(["report", str(run), "--out", "nowhere/page.html"]) == 2
+    assert "there is no folder 'nowhere'; make it first" in sentence(capsys)
+
+
 # The demo.
 
 
@@ -405,6 +413,9 @@ MISTAKES = {  # a command line: what the sentence must hold
     "evaluate nowhere": "there is no trained policy at nowhere; give",
     f"evaluate random {GAME} --episodes 0": "episodes is 0; it must be 1 or more",
     f"evaluate random {GAME} --gamma 1": "has no option --gamma",
+    "report": "needs FOLDER, such as: coopgym report",
+    "report nowhere": "nowhere holds no run",
+    "report . more": "one word too many",
     "list all": "one word too many",
     "demo --fast": "has no option --fast",
 }
@@ -469,6 +480,8 @@ def test_without_a_screen_play_says_so(monkeypatch, capsys):
         ("torch", "demo", "baselines"),
         ("pygame", "demo", "render"),
         ("pygame", f"record {GAME}", "render"),
+        ("pygame", "report nowhere", "render"),
+        ("torch", "report nowhere", "baselines"),
     ],
 )
 def test_a_missing_extra_is_named_with_the_command_that_installs_it(missing, line, extra):

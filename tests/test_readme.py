@@ -74,7 +74,8 @@ def commands() -> list[str]:
 
 
 def test_commands_are_found():
-    assert {line.split()[1] for line in commands()} == {"demo", "play", "record", "train", "sweep", "evaluate"}
+    expected = {"demo", "play", "record", "train", "sweep", "evaluate", "report"}
+    assert {line.split()[1] for line in commands()} == expected
 
 
 @pytest.mark.parametrize("line", commands())
