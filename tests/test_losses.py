@@ -871,7 +871,7 @@ def test_the_agents_greedy_actions_are_the_best_joint_action(name: str) -> None:
     n, a = 3, 4
     made, random = learner(name, Sizes(n, a)), torch.Generator().manual_seed(0)
     joint = torch.tensor(list(itertools.product(range(a), repeat=n)))  # [A^N, N]
-    draws = 0
+    draws, alone = 0, 0
     while draws < 500:
         if draws % 10 == 0:
             for parameter in made.live.parameters():
@@ -882,8 +882,10 @@ def test_the_agents_greedy_actions_are_the_best_joint_action(name: str) -> None:
         if (first - second).min() <= 1e-3:
             continue
         value = q_tot(made, q.expand(len(joint), n, a), joint, state)
-        assert joint[value.argmax()].tolist() == q.argmax(-1).tolist()
-        draws += 1
+        best = value >= value.max() - 1e-12 * value.abs().max()  # a weight may be too small for the last digits
+        assert best[(joint == q.argmax(-1)).all(-1)]
+        draws, alone = draws + 1, alone + int(best.sum() == 1)
+    assert alone > 450
 
 
 def test_iql_of_one_agent_is_vdn_of_one_agent_bit_for_bit() -> None:
