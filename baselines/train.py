@@ -18,6 +18,7 @@ from coopgym.baselines.checkpoint import Checkpoint, Checkpoints
 from coopgym.baselines.files import claimed
 from coopgym.baselines.hyperparameters import published
 from coopgym.baselines.learner import Config, Learner, Team, make_plain
+from coopgym.baselines.memory import keep_freed_memory
 from coopgym.baselines.replay import Replay
 from coopgym.baselines.run import CONFIG, Run
 from coopgym.baselines.stopping import Stopped, Stopper
@@ -156,6 +157,7 @@ class Training:
             int(one.generate_state(1, np.uint64)[0] >> np.uint64(2))
             for one in np.random.SeedSequence(settings.seed).spawn(3)
         )
+        keep_freed_memory()
         self.settings, self.env_steps = settings, 0
         self.batch = Batch(env, settings.num_envs, games)
         self.device = torch.device(settings.device)

@@ -14,6 +14,7 @@ from environments import machine
 
 from coopgym.baselines import algorithm
 from coopgym.baselines.episodes import Episodes
+from coopgym.baselines.memory import keep_freed_memory
 from coopgym.baselines.replay import Replay
 from coopgym.envs import environment
 from coopgym.envs.core import Batch, Environment
@@ -51,6 +52,7 @@ def milliseconds(name: str, env: Environment, data: Episodes, repeats: int) -> f
 
 def measure(repeats: int = 11) -> None:
     """Prints the table."""
+    keep_freed_memory()  # as in training
     print(f"milliseconds for a gradient step, median of {repeats}; {machine()}, torch {torch.__version__}\n")
     titles = [f"{name}, {threads} thread{'s' * (threads > 1)}" for name in ALGORITHMS for threads in THREADS]
     print(f"{'episodes x steps x agents':38}" + "".join(f"{title:>18}" for title in titles))
