@@ -49,11 +49,14 @@ class RecurrentAgent(nn.Module):
         b, t, n, _ = obs.shape
         sizes = (self.obs_size, self.n_actions * self.last_action, self.n_agents)
         from_obs, from_action, from_index = self.encode.weight.split(sizes, 1)
-        x = F.linear(obs.transpose(0, 1).reshape(t * b, n, -1), from_obs, self.encode.bias)  # [T B, N, H]
+        known = from_index.t() + self.encode.bias  # [N, H], what does not depend on what is seen
+        index = torch.arange(n, device=obs.device)
         if self.last_action:
             none = from_action.new_zeros(1, self.hidden)
-            x += F.embedding(last_action.transpose(0, 1).reshape(t * b, n) + 1, torch.cat((none, from_action.t())))
-        x += from_index.t()
+            known = (known.unsqueeze(1) + torch.cat((none, from_action.t()))).flatten(0, 1)  # [N (A + 1), H]
+            index = index * (self.n_actions + 1) + last_action.transpose(0, 1) + 1
+        seen = obs.transpose(0, 1).reshape(-1, self.obs_size)  # [T B N, O]
+        x = F.embedding(index.expand(t, b, n).flatten(), known).addmm_(seen, from_obs.t())
         h, memory = self.memory(F.relu(x, inplace=True).view(t, b * n, self.hidden), memory)
         q = self.decode(h).view(t, b, n, self.n_actions).transpose(0, 1)
         return q, h.view(t, b, n, self.hidden).transpose(0, 1), memory

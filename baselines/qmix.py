@@ -56,6 +56,7 @@ class MonotonicMixer(nn.Module):
 
     def forward(self, q: Tensor, state: Tensor) -> Tensor:
         """q: [B, T, N], state: [B, T, S]. Returns [B, T]."""
+        state = state.contiguous()  # else each layer multiplies it episode by episode
         w1 = self.w1(state).abs().unflatten(-1, (self.n_agents, self.width))  # [B, T, N, width]
         hidden = F.elu((q.unsqueeze(-1) * w1).sum(-2) + self.b1(state))
         return (hidden * self.w2(state).abs()).sum(-1) + self.b2(state).squeeze(-1)

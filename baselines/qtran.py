@@ -76,8 +76,11 @@ class JointValue(nn.Module):
 
     def forward(self, h: Tensor, action: Tensor, state: Tensor) -> Tensor:
         """h: [B, T, N, H], action: [B, T, N], state: [B, T, S]. Returns [B, T]."""
-        pairs = torch.cat((h, F.one_hot(action, self.n_actions).to(h.dtype)), -1)
-        return self.value(torch.cat((state, self.encode(pairs).sum(-2)), -1)).squeeze(-1)
+        first, elu, last = self.encode
+        of_h, of_action = first.weight.split((h.shape[-1], self.n_actions), 1)
+        pairs = F.linear(h, of_h, first.bias) + F.embedding(action, of_action.t())  # first([h, one-hot u])
+        together = F.linear(elu(pairs).sum(-2), last.weight, h.shape[-2] * last.bias)  # linear: after the sum
+        return self.value(torch.cat((state, together), -1)).squeeze(-1)
 
 
 class StateValue(nn.Sequential):
@@ -107,7 +110,7 @@ class QTRAN(Learner):
     def loss(self, ep: Episodes) -> tuple[Tensor, dict[str, Tensor]]:
         q, h = self.live["agent"].unroll(ep)  # [B, T + 1, N, A], [B, T + 1, N, H]
         greedy = best_available(q.detach(), ep.available)  # [B, T + 1, N]
-        state, next_state = ep.state[:, :-1], ep.state[:, 1:]
+        state, next_state = ep.state[:, :-1].contiguous(), ep.state[:, 1:].contiguous()  # several networks read them
 
         q_joint = self.live["joint"](h[:, :-1], ep.action, state)
         with torch.no_grad():

@@ -34,16 +34,25 @@ class _Scan(torch.autograd.Function):
         candidate = x.new_empty(kept, rows, width)  # n
         from_h = x.new_empty(kept, rows, width)  # W_hn h + b_hn
         of_x, of_h = x.new_empty(rows, 3 * width), x.new_empty(rows, 3 * width)
+        (x_gates, x_candidate), (h_gates, h_candidate) = (y.split((2 * width, width), 1) for y in (of_x, of_h))
         to_x, to_h = input_weight.t().contiguous(), weight.t().contiguous()
+        # n = tanh(a) = 2 sigmoid(2 a) - 1, in half of the time: what a is made of is doubled here and below.
+        input_bias = input_bias.clone()
+        for doubled in (to_x[:, 2 * width :], input_bias[2 * width :]):
+            doubled.mul_(2)
+        minus_one = x.new_full((), -1)
         hs[0] = h
-        for k in range(t):
-            gate, n, hn = gates[k % kept], candidate[k % kept], from_h[k % kept]
-            torch.addmm(input_bias, x[k], to_x, out=of_x)
-            torch.addmm(bias, hs[k], to_h, out=of_h)
-            torch.add(of_x[:, : 2 * width], of_h[:, : 2 * width], out=gate).sigmoid_()
-            hn.copy_(of_h[:, 2 * width :])
-            torch.addcmul(of_x[:, 2 * width :], gate[:, :width], hn, out=n).tanh_()
-            torch.lerp(n, hs[k], gate[:, width:], out=hs[k + 1])
+        steps = [part.unbind() for part in (gates, *gates.split(width, 2), candidate, from_h)]
+        h, *later = hs.unbind()
+        for k, (x_k, next_h) in enumerate(zip(x.unbind(), later, strict=True)):
+            gate, r, z, n, hn = (part[k % kept] for part in steps)
+            torch.addmm(input_bias, x_k, to_x, out=of_x)
+            torch.addmm(bias, h, to_h, out=of_h)
+            torch.add(x_gates, h_gates, out=gate).sigmoid_()
+            hn.copy_(h_candidate)
+            torch.addcmul(x_candidate, r, hn, value=2, out=n).sigmoid_()
+            torch.add(minus_one, n, alpha=2, out=n)
+            h = torch.lerp(n, h, z, out=next_h)
         if keep:
             ctx.save_for_backward(x, hs, gates, candidate, from_h, input_weight, weight)
         return hs[1:]
@@ -52,31 +61,34 @@ class _Scan(torch.autograd.Function):
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, ...]:
         (grad,) = grads
         x, hs, gates, candidate, from_h, input_weight, weight = ctx.saved_tensors
-        t, rows, width = candidate.shape
+        _, rows, width = candidate.shape
         dx = torch.empty_like(x)
         of_x, of_h = x.new_empty(rows, 3 * width), x.new_empty(rows, 3 * width)  # gradients of W_i x + b_i, W_h h + b_h
         scratch = x.new_empty(rows, width)
         d_input_weight, d_weight = torch.zeros_like(input_weight), torch.zeros_like(weight)
-        d_input_bias, d_bias = x.new_zeros(3 * width), x.new_zeros(3 * width)
+        summed_x, summed_h = x.new_zeros(rows, 3 * width), x.new_zeros(rows, width)  # over all steps
         dr, dz, dn = of_x.split(width, 1)
+        (x_gates, _), (h_gates, h_candidate) = (y.split((2 * width, width), 1) for y in (of_x, of_h))
         dh = x.new_zeros(rows, width)
-        for k in reversed(range(t)):
-            dh.add_(grad[k])
-            r, z, n = gates[k, :, :width], gates[k, :, width:], candidate[k]
-            torch.sub(hs[k], n, out=scratch).mul_(dh)
+        parts = (grad, x, dx, hs[:-1], *gates.split(width, 2), candidate, from_h)
+        for grad_k, x_k, dx_k, h, r, z, n, hn in zip(*(part.unbind()[::-1] for part in parts), strict=True):
+            dh.add_(grad_k)
+            torch.sub(h, n, out=scratch).mul_(dh)
             torch.ops.aten.sigmoid_backward.grad_input(scratch, z, grad_input=dz)
             torch.addcmul(dh, dh, z, value=-1, out=scratch)
             torch.ops.aten.tanh_backward.grad_input(scratch, n, grad_input=dn)
-            torch.mul(dn, from_h[k], out=scratch)
+            torch.mul(dn, hn, out=scratch)
             torch.ops.aten.sigmoid_backward.grad_input(scratch, r, grad_input=dr)
-            of_h[:, : 2 * width] = of_x[:, : 2 * width]
-            torch.mul(dn, r, out=of_h[:, 2 * width :])
+            h_gates.copy_(x_gates)
+            torch.mul(dn, r, out=h_candidate)
             dh.mul_(z).addmm_(of_h, weight)
-            torch.mm(of_x, input_weight, out=dx[k])
-            d_weight.addmm_(of_h.t(), hs[k])
-            d_input_weight.addmm_(of_x.t(), x[k])
-            d_bias.add_(of_h.sum(0))
-            d_input_bias.add_(of_x.sum(0))
+            torch.mm(of_x, input_weight, out=dx_k)
+            d_weight.addmm_(of_h.t(), h)
+            d_input_weight.addmm_(of_x.t(), x_k)
+            summed_x.add_(of_x)
+            summed_h.add_(h_candidate)
+        d_input_bias = summed_x.sum(0)
+        d_bias = torch.cat((d_input_bias[: 2 * width], summed_h.sum(0)))
         return dx, dh, d_input_weight, d_weight, d_input_bias, d_bias
 
 

@@ -115,8 +115,11 @@ class Replay:
         def here(array: np.ndarray) -> Tensor:
             return torch.from_numpy(array).to(self.device)
 
+        obs = np.empty((t + 1, len(slots), *self.obs.shape[2:]), np.float32)  # time first, as recurrent agents read it
+        for row, slot in enumerate(slots):
+            obs[:, row] = self.obs[slot, : t + 1]
         return Episodes(
-            obs=here(self.obs[slots, : t + 1]),
+            obs=here(obs).transpose(0, 1),
             state=here(self.state[slots, : t + 1]),
             available=here(self.available[slots, : t + 1]),
             action=here(self.action[slots, :t]),
