@@ -12,45 +12,16 @@ import argparse
 import hashlib
 import json
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 
 from coopgym.envs import ENVIRONMENTS, environment, family
-from coopgym.envs.core import Batch
-from tests.games import choose, name_of
+from coopgym.envs.golden import feed, word_of
+from tests.games import name_of
 
 FILE = Path(__file__).with_name("golden.json")
 GAMES = [(id, preset) for id in sorted(ENVIRONMENTS) for preset in (None, *family(id).presets)]
-STEPS = 1000
-SEED = 20_000  # of the game and of the actions
-QUANTUM = 1e-5  # numbers are compared in these steps, so that platforms which round otherwise have the same words
-
-
-def word_of(env: Any) -> str:
-    """A digest of all that one game shows while legal actions are drawn at random, episode after episode."""
-    batch, random, digest = Batch(env, 1, SEED), np.random.RandomState(SEED), hashlib.sha256()
-    out = batch.reset()
-    for _ in range(STEPS):
-        _feed(digest, out.obs, out.state, out.action_mask)
-        out = batch.step(joint_action(out.action_mask, random))
-        _feed(digest, out.reward, out.agent_reward, out.terminated, out.truncated)
-        if out.terminated[0] or out.truncated[0]:
-            _feed(digest, out.final_obs, out.final_state, out.final_action_mask)
-    return digest.hexdigest()
-
-
-def joint_action(action_mask: np.ndarray, random: np.random.RandomState) -> np.ndarray:
-    """Legal actions, [1, N], all equally likely. A family whose actions are no numbers of a list gets a branch here."""
-    return choose(action_mask, random.random_sample(action_mask.shape))
-
-
-def _feed(digest: Any, *arrays: np.ndarray) -> None:
-    for array in arrays:
-        if array.dtype.kind == "f":
-            array = np.rint(array.astype(np.float64) / QUANTUM)
-        digest.update(repr(array.shape).encode() + array.astype("<i8").tobytes())
 
 
 def write(ids: list[str]) -> None:
@@ -94,7 +65,7 @@ def test_a_small_change_of_the_rules_changes_the_word(id, params):
 def test_a_word_does_not_depend_on_the_last_digits():
     def word(*values: float) -> str:
         digest = hashlib.sha256()
-        _feed(digest, np.array(values))
+        feed(digest, np.array(values))
         return digest.hexdigest()
 
     assert word(0.1 + 0.2, -1e-12, 3.0) == word(0.3, 0.0, 3.0 - 1e-9)
