@@ -14,6 +14,7 @@ Differences from rliable
     - Runs are resampled in each task by itself, for every statistic, probabilities of improvement included.
 """
 
+import functools
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -143,3 +144,27 @@ def wilson(successes: int, trials: int, level: float = LEVEL) -> Estimate:
     middle = (rate + share / 2) / (1 + share)
     half = z / (1 + share) * math.sqrt(rate * (1 - rate) / trials + share / (4 * trials))
     return Estimate(rate, max(0.0, middle - half), min(1.0, middle + half), level)
+
+
+def prediction(scores: np.ndarray, level: float = LEVEL) -> Estimate:
+    """The mean of normally distributed scores [R] and the interval in which one more of them falls.
+
+    Raises ValueError for fewer than two scores.
+    """
+    if len(scores) < 2:
+        raise ValueError("a prediction needs two scores, at least; train another seed")
+    mean, count = float(scores.mean()), len(scores)
+    half = student_quantile((1 + level) / 2, count - 1) * float(scores.std(ddof=1)) * math.sqrt(1 + 1 / count)
+    return Estimate(mean, mean - half, mean + half, level)
+
+
+@functools.cache
+def student_quantile(share: float, freedom: int) -> float:
+    """The value below which so large a share of Student's distribution lies.
+
+    With t = sqrt(freedom) tan(angle), the angle's density is proportional to cos(angle) ** (freedom - 1).
+    """
+    angle = np.linspace(-np.pi / 2, np.pi / 2, 400_001)
+    density = np.cos(angle) ** (freedom - 1)
+    below = np.concatenate([[0.0], np.cumsum((density[1:] + density[:-1]) / 2)])
+    return math.sqrt(freedom) * math.tan(float(np.interp(share * below[-1], below, angle)))

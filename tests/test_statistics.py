@@ -15,7 +15,9 @@ from coopgym.baselines.statistics import (
     median,
     normalised,
     optimality_gap,
+    prediction,
     profile,
+    student_quantile,
     wilson,
 )
 
@@ -123,6 +125,29 @@ def test_impossible_counts_are_refused():
     for successes, trials in ((-1, 3), (4, 3), (0, 0)):
         with pytest.raises(ValueError, match="must lie in"):
             wilson(successes, trials)
+
+
+@pytest.mark.parametrize(
+    ("freedom", "quantile"), [(1, 12.7062), (2, 4.30265), (3, 3.18245), (9, 2.26216), (30, 2.04227), (1000, 1.96234)]
+)
+def test_students_quantiles_are_those_of_the_tables(freedom, quantile):
+    assert student_quantile(0.975, freedom) == pytest.approx(quantile, rel=1e-5)
+    assert student_quantile(0.025, freedom) == pytest.approx(-quantile, rel=1e-5)
+    assert student_quantile(0.5, freedom) == pytest.approx(0, abs=1e-4)
+
+
+def test_a_prediction_holds_the_next_score_as_often_as_it_says():
+    random, held = np.random.default_rng(0), 0
+    for _ in range(2000):
+        *known, following = random.normal(-28, 2, 6)
+        found = prediction(np.array(known))
+        held += found.low <= following <= found.high
+    assert 0.935 <= held / 2000 <= 0.965
+
+
+def test_one_score_predicts_nothing():
+    with pytest.raises(ValueError, match="a prediction needs two scores"):
+        prediction(np.array([1.0]))
 
 
 def test_an_interval_covers_the_truth_as_often_as_it_says():
