@@ -69,17 +69,17 @@ class JointValue(nn.Module):
         super().__init__()
         pair = hidden + n_actions
         self.n_actions = n_actions
-        self.encode = nn.Sequential(nn.Linear(pair, pair), nn.ELU(), nn.Linear(pair, pair))
+        self.encode, self.merge = nn.Linear(pair, pair), nn.Linear(pair, pair)
         self.value = nn.Sequential(
             nn.Linear(state_size + pair, width), nn.ELU(), nn.Linear(width, width), nn.ELU(), nn.Linear(width, 1)
         )
 
     def forward(self, h: Tensor, action: Tensor, state: Tensor) -> Tensor:
         """h: [B, T, N, H], action: [B, T, N], state: [B, T, S]. Returns [B, T]."""
-        first, elu, last = self.encode
-        of_h, of_action = first.weight.split((h.shape[-1], self.n_actions), 1)
-        pairs = F.linear(h, of_h, first.bias) + F.embedding(action, of_action.t())  # first([h, one-hot u])
-        together = F.linear(elu(pairs).sum(-2), last.weight, h.shape[-2] * last.bias)  # linear: after the sum
+        of_h, of_action = self.encode.weight.split((h.shape[-1], self.n_actions), 1)
+        pairs = F.elu(F.linear(h, of_h, self.encode.bias) + F.embedding(action, of_action.t()))  # of [h, one-hot u]
+        # The encoder's second layer is linear, so it may stand behind the sum over agents.
+        together = F.linear(pairs.sum(-2), self.merge.weight, h.shape[-2] * self.merge.bias)
         return self.value(torch.cat((state, together), -1)).squeeze(-1)
 
 

@@ -263,7 +263,8 @@ def plain_mixed(mix: Callable[[nn.ModuleDict, list[float], np.ndarray], float]) 
 def plain_joint(networks: nn.ModuleDict, h: np.ndarray, action: list[int], state: np.ndarray) -> float:
     joint = networks["joint"]
     pairs = [np.concatenate((h[i], np.eye(joint.n_actions)[a])) for i, a in enumerate(action)]
-    return float(perceptron(joint.value, np.concatenate((state, sum(perceptron(joint.encode, x) for x in pairs))))[0])
+    together = sum(perceptron([joint.encode, nn.ELU(), joint.merge], x) for x in pairs)
+    return float(perceptron(joint.value, np.concatenate((state, together)))[0])
 
 
 def plain_qtran(made: Learner, ep: Episodes) -> float:
