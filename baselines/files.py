@@ -1,4 +1,7 @@
-"""Writing without half-written files: what a killed process leaves behind is the last good version."""
+"""The files of a run's folder by name, and writing without half-written files.
+
+What a killed process leaves behind is the last good version.
+"""
 
 import os
 from collections.abc import Iterator
@@ -9,6 +12,11 @@ try:
     import fcntl
 except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
+
+CONFIG = "config.json"
+METRICS = "metrics.csv"
+BEST = "best.safetensors"
+SCORES = "scores.json"
 
 
 @contextmanager

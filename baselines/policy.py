@@ -1,7 +1,6 @@
 """A trained team: it acts, without the trainer. Its file is data (safetensors with a JSON header), never code."""
 
 import json
-import math
 import os
 from dataclasses import asdict
 from pathlib import Path
@@ -16,9 +15,10 @@ from torch import Tensor
 from coopgym.baselines.files import atomic
 from coopgym.baselines.learner import Config, Learner, Team, agent_of
 from coopgym.baselines.networks import RecurrentAgent
+from coopgym.baselines.shipped import policy_file
 from coopgym.envs import environment
 from coopgym.envs.core import Environment
-from coopgym.envs.parameters import plain
+from coopgym.envs.parameters import json_params, tupled
 
 FILE = "policy.safetensors"
 FORMAT = 1
@@ -79,14 +79,11 @@ def save_policy(path: Path, learner: Learner, env: Environment) -> None:
 
 
 def load_policy(path: str | os.PathLike[str]) -> TrainedTeam:
-    """The trained team in a run's folder, or in a policy file.
+    """The trained team in a run's folder, in a policy file, or of a name such as qmix/spread_v1: one that ships.
 
     Raises FileNotFoundError where there is none, ValueError for a file that is damaged or not coopgym's.
     """
-    path = Path(path)
-    file = path / FILE if path.is_dir() else path
-    if not file.is_file():
-        raise FileNotFoundError(f"there is no trained policy at {path}; give the folder of a run that has {FILE}")
+    file = _file_at(path)
     try:
         with safe_open(file, framework="pt") as stored:
             header = json.loads((stored.metadata() or {}).get(HEADER, "null"))
@@ -110,6 +107,16 @@ def load_policy(path: str | os.PathLike[str]) -> TrainedTeam:
         raise ValueError(f"{file} does not hold a team that fits its own header: {reason}") from None
 
 
+def _file_at(path: str | os.PathLike[str]) -> Path:
+    place = Path(path)
+    file = place / FILE if place.is_dir() else place
+    if file.is_file():
+        return file
+    if not place.exists() and "/" in str(path):
+        return policy_file(str(path))
+    raise FileNotFoundError(f"there is no trained policy at {path}; give the folder of a run that has {FILE}")
+
+
 def check_weights(agent: RecurrentAgent, tensors: dict[str, Tensor]) -> None:
     """Raises ValueError unless the tensors are the weights of such an agent, by names, shapes and types."""
     weights = agent.state_dict()
@@ -121,17 +128,3 @@ def check_weights(agent: RecurrentAgent, tensors: dict[str, Tensor]) -> None:
         found, due = ((tuple(one.shape), one.dtype) for one in (tensors[name], weights[name]))
         if found != due:
             raise ValueError("{} has shape {} and type {}; it must have {} and {}".format(name, *found, *due))
-
-
-def json_params(env: Environment) -> dict[str, Any]:
-    """The parameters of an environment as JSON can hold them; an infinite number becomes a string."""
-    params = {name: plain(value) for name, value in env.params._asdict().items()}
-    return {name: str(value) if value in (math.inf, -math.inf) else value for name, value in params.items()}
-
-
-def tupled(params: dict[str, Any]) -> dict[str, Any]:
-    """The parameters that json_params wrote, as an environment takes them."""
-    return {
-        name: float(value) if isinstance(value, str) and value in ("inf", "-inf") else value
-        for name, value in params.items()
-    }

@@ -3,7 +3,7 @@
 import csv
 import hashlib
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -11,14 +11,15 @@ from typing import Any
 
 import numpy as np
 
-from coopgym.baselines.policy import json_params, tupled
-from coopgym.baselines.run import CONFIG, METRICS, SCORES
+from coopgym.baselines.files import CONFIG, METRICS, SCORES
 from coopgym.envs import environment
 from coopgym.envs.core import Environment
+from coopgym.envs.parameters import json_params, tupled
 
 OF_A_MACHINE = ("coopgym", "versions", "machine", "processor", "threads", "tensorboard", "checkpoint_seconds", "device")
 OF_A_TASK = ("algorithm", "algorithm_config", "environment", "preset", "params", "seed", "env_steps")
 OF_A_RUN = ("seed", "preset")  # the parameters say what a preset does
+OF_A_GAME = ("environment", "params", "return_definition")
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,11 @@ class Result:
         return environment(self.config["environment"], **tupled(self.config["params"]))
 
     @cached_property
+    def game(self) -> str:
+        """A text that runs on the same game share, whatever its preset is called."""
+        return game_of(self.environment)
+
+    @cached_property
     def task(self) -> str:
         """The id, with the preset or the parameters that make it another game than the id's own."""
         config = self.config
@@ -57,6 +63,24 @@ class Result:
         """A word for all that its seeds have in common: the algorithm, its fields, the game, the budget."""
         common = {name: value for name, value in self.config.items() if name not in (*OF_A_MACHINE, *OF_A_RUN)}
         return hashlib.sha256(json.dumps(common, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def fields(run: Result) -> dict[str, Any]:
+    """What went into a run beside the game and the seed: the settings and the algorithm's fields."""
+    left_out = {*OF_A_MACHINE, *OF_A_RUN, *OF_A_GAME, "algorithm", "algorithm_config"}
+    settings = {name: value for name, value in run.config.items() if name not in left_out}
+    return {**settings, **run.config["algorithm_config"]}
+
+
+def differing(tables: Sequence[dict[str, Any]]) -> list[str]:
+    """The names whose values are not the same in all of the tables."""
+    names = dict.fromkeys(name for table in tables for name in table)
+    return [name for name in names if len({json.dumps(table.get(name), sort_keys=True) for table in tables}) > 1]
+
+
+def game_of(env: Environment) -> str:
+    """The id and all parameters, as a text."""
+    return json.dumps([env.id, json_params(env)], sort_keys=True)
 
 
 def read_config(folder: str | Path) -> dict[str, Any]:
@@ -86,6 +110,22 @@ def read_run(folder: str | Path) -> Result:
     except (KeyError, TypeError, ValueError) as error:
         raise _damaged(file, error) from None
     return Result(folder, config, curve, scores)
+
+
+def check_finished(run: Result) -> None:
+    """Raises ValueError for a run without scores, and for one whose files lack what every finished run has."""
+    if run.scores is None:
+        raise ValueError(f"{run.path} is not finished: it has no {SCORES}")
+    file = run.path / SCORES
+    try:
+        for metric in ("final", "absolute"):
+            for name in ("mean_team_return", "std_team_return", "episodes", "seed"):
+                float(run.scores[metric][name])
+        file = run.path / METRICS
+        for name in ("env_steps", "updates", "wall_seconds", "mean_team_return", "std_team_return"):
+            float(run.curve[name][-1])
+    except (KeyError, TypeError, ValueError, IndexError) as error:
+        raise _damaged(file, error) from None
 
 
 def _damaged(file: Path, error: Exception) -> ValueError:

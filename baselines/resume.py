@@ -14,12 +14,12 @@ from coopgym.baselines import algorithm as algorithm_named
 from coopgym.baselines.checkpoint import FOLDER, Checkpoints, DamagedError, opened
 from coopgym.baselines.files import claimed
 from coopgym.baselines.learner import Config, Learner
-from coopgym.baselines.policy import json_params, tupled
 from coopgym.baselines.results import read_config
 from coopgym.baselines.run import CONFIG, SCORES, Run
 from coopgym.baselines.train import Settings, Training, to_the_end, torch_threads
 from coopgym.envs import environment
 from coopgym.envs.core import Environment
+from coopgym.envs.parameters import json_params, tupled
 
 
 class Parts(NamedTuple):

@@ -18,18 +18,15 @@ from pathlib import Path
 from typing import Any
 
 import coopgym
-from coopgym.baselines.files import atomic, write_text
+from coopgym.baselines.files import BEST, CONFIG, METRICS, SCORES, atomic, write_text
 from coopgym.baselines.learner import Learner
-from coopgym.baselines.policy import FILE, TrainedTeam, json_params, load_policy, save_policy
+from coopgym.baselines.policy import FILE, TrainedTeam, load_policy, save_policy
 from coopgym.baselines.rollout import Evaluation
 from coopgym.envs.core import Environment
+from coopgym.envs.parameters import json_params
 
 COLUMNS = ("env_steps", "updates", "episodes", "wall_seconds", "mean_team_return", "std_team_return", "epsilon")
-CONFIG = "config.json"
-METRICS = "metrics.csv"
-BEST = "best.safetensors"
 TEAMS = (FILE, BEST)  # the run's last one and its best one
-SCORES = "scores.json"
 LIBRARIES = ("numpy", "numba", "gymnasium", "pettingzoo", "torch", "safetensors")
 
 

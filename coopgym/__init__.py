@@ -21,7 +21,11 @@ from coopgym.extras import needing  # noqa: E402
 if TYPE_CHECKING:
     from gymnasium.vector import AutoresetMode
 
+    from coopgym.baselines.comparison import Comparison
+    from coopgym.baselines.contest import Contest
     from coopgym.baselines.policy import TrainedTeam
+    from coopgym.baselines.reference import Reference
+    from coopgym.baselines.reproduction import Reproduction
     from coopgym.baselines.rollout import Evaluation
     from coopgym.baselines.run import Run
     from coopgym.baselines.sweep import Outcome
@@ -35,6 +39,7 @@ __version__ = "0.1.0"
 __all__ = [
     "__version__",
     "aec_env",
+    "compare",
     "environment",
     "evaluate",
     "ids",
@@ -42,7 +47,9 @@ __all__ = [
     "make",
     "make_vec",
     "parallel_env",
+    "reference",
     "register",
+    "reproduce",
     "resume",
     "spec",
     "sweep",
@@ -129,7 +136,10 @@ def spec(id: "str | Environment", preset: str | None = None, **params: Any) -> "
 
 
 def load_policy(path: Any) -> "TrainedTeam":
-    """A trained team, from the folder of a run or from its file: `reset(num_envs)`, then `act(obs, action_mask)`."""
+    """A trained team: `reset(num_envs)`, then `act(obs, action_mask)`.
+
+    path: the folder of a run, its file, or the name of a team that ships, such as qmix/predator_prey_v1.
+    """
     return needing("baselines", "coopgym.baselines.policy").load_policy(path)  # type: ignore[no-any-return]
 
 
@@ -151,3 +161,53 @@ def resume(folder: Any, algorithm: Any = None, **options: Any) -> "Run":
 def sweep(out: Any, *arguments: Any, **options: Any) -> "Outcome":
     """Trains algorithms in environments with many seeds, in many processes; see `coopgym.baselines.sweep.sweep`."""
     return needing("baselines", "coopgym.baselines.sweep").sweep(out, *arguments, **options)  # type: ignore[no-any-return]
+
+
+def reference(algorithm: str, id: "str | Environment", preset: str | None = None) -> "Reference":
+    """What a baseline reached on a task, seed by seed, as arrays; see `coopgym.baselines.reference`."""
+    from coopgym.baselines.reference import reference
+
+    return reference(algorithm, id, preset)
+
+
+def compare(
+    ours: Any,
+    id: "str | Environment | None" = None,
+    *,
+    to: Any,
+    out: str | Path | None = None,
+    **options: Any,
+) -> "Comparison | Contest":
+    """Holds runs, or one policy, against the baselines; printed, the answer says in words what may be concluded.
+
+    Without an id, ours are the folders of runs, or a pattern such as "runs/mine*"; to: algorithms by name, which stand
+    for their reference runs, or other folders; see `coopgym.baselines.comparison`.
+    With an id, ours is a policy, such as a function of (obs [E, N, O], action_mask [E, N, A]) that returns actions
+    [E, N]; to: algorithms, or other policies; options: preset, episodes, seed and the environment's parameters; see
+    `coopgym.baselines.contest`.
+    out: a folder for pictures.
+    """
+    if id is None and (callable(ours) or hasattr(ours, "act")):
+        raise TypeError(
+            "a policy is compared on a game: give its id, such as compare(policy, 'spread_v1', to=['qmix'])"
+        )
+    to = [*to] if isinstance(to, list | tuple) else [to]
+    if id is None:
+        from coopgym.baselines.comparison import compare_runs
+
+        places = [ours] if isinstance(ours, str | Path) else ours
+        found: Comparison | Contest = compare_runs(places, to, **options)
+    else:
+        found = needing("baselines", "coopgym.baselines.contest").compare_policy(ours, id, to, **options)
+    if out is not None:
+        needing("baselines", "coopgym.baselines.comparison_plots").draw(found, out)
+    return found
+
+
+def reproduce(algorithm: str, id: str, preset: str | None = None, seed: int = 0, **options: Any) -> "Reproduction":
+    """Trains a baseline again, as shipped, and says whether the score lies in the published band.
+
+    See `coopgym.baselines.reproduction`.
+    """
+    module = needing("baselines", "coopgym.baselines.reproduction")
+    return module.reproduce(algorithm, id, preset, seed, **options)  # type: ignore[no-any-return]

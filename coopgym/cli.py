@@ -39,6 +39,7 @@ from coopgym.options import (
 
 EPISODE = Path("episode.gif")
 PAGE = Path("report.html")
+COMPARISON = Path("comparison")
 PresetName = Annotated[str | None, tyro.conf.arg(metavar="NAME")]
 TeamName = Annotated[str | None, tyro.conf.arg(metavar="RUN|TEAM")]
 NewFolder = Annotated[Path | None, tyro.conf.arg(metavar="DIR")]
@@ -121,6 +122,28 @@ class EvaluateOptions(EnvironmentOptions):
     """Names the first game; those that follow have seed + 1, seed + 2, ..., whatever the policy."""
     json: bool = False
     """Whether to print JSON, which holds the return of every episode."""
+
+
+@dataclass(frozen=True)
+class ReferenceOptions(EnvironmentOptions):
+    json: bool = False
+    """Whether to print JSON, which holds every evaluation of every seed."""
+
+
+@dataclass(frozen=True)
+class CompareOptions(Options):
+    to: Annotated[str, tyro.conf.arg(metavar="NAMES")] = ""
+    """What to compare to, with commas between: algorithms, which stand for their reference runs, or folders of runs."""
+    out: Path = COMPARISON
+    """The folder for pictures, as PNG and SVG."""
+
+
+@dataclass(frozen=True)
+class ReproduceOptions(EnvironmentOptions):
+    seed: int = 0
+    """The root of all randomness; a seed of the reference must give the same curve."""
+    out: NewFolder = None
+    """The run's folder; without it runs/reproduced-ALGORITHM-ID-seedN, with a number added where that is taken."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -435,6 +458,34 @@ def _report_on(line: Line) -> None:
     print(f"{options.out} shows the runs in {line.words[0]}: {done} finished, {runs - done} not")
 
 
+def _reference(line: Line) -> None:
+    options = _options(line).options
+
+    from coopgym.baselines.reference import reference_table, references
+
+    found = references(line.words[0], options.preset)
+    print(json.dumps([one.to_dict() for one in found]) if options.json else reference_table(found))
+
+
+def _compare(line: Line) -> None:
+    options = _options(line).options
+    to = [name for name in options.to.split(",") if name]
+    if not to:
+        raise ValueError(f"compare needs --to, such as: coopgym {COMMANDS['compare'].example}")
+    print(coopgym.compare(line.words, to=to, out=options.out))
+    print(f"\n{options.out} holds the pictures: sample efficiency and performance profiles")
+
+
+def _reproduce(line: Line) -> None:
+    options = _options(line).options
+    name, id = line.words
+    out = options.out or _free_folder(f"reproduced-{name}-{id}-seed{options.seed}")
+    made = coopgym.reproduce(name, id, options.preset, options.seed, out=out, progress=True)
+    print(made)
+    if made.inside is False:
+        sys.exit(1)
+
+
 def _demo(line: Line) -> None:
     _options(line)
     for module in ("pygame", "PIL.Image"):  # now rather than after the training
@@ -485,6 +536,23 @@ COMMANDS = {
         "RUN|TEAM [ID]", "evaluate runs/demo", "Scores a trained team, or one with a name", EvaluateOptions, _evaluate
     ),
     "report": Command("FOLDER", "report sweeps/a", "Writes a page on all runs in a folder", ReportOptions, _report_on),
+    "reference": Command(
+        "ID", "reference spread_v1", "Shows what the baselines reached on a task", ReferenceOptions, _reference
+    ),
+    "compare": Command(
+        "RUNS...",
+        "compare runs/mine* --to qmix,vdn",
+        "Says whether runs are better than others",
+        CompareOptions,
+        _compare,
+    ),
+    "reproduce": Command(
+        "ALGORITHM ID",
+        "reproduce qmix predator_prey_v1 --seed 0",
+        "Trains a baseline again and holds it against its published band",
+        ReproduceOptions,
+        _reproduce,
+    ),
     "demo": Command("", "demo", "Trains QMIX on predator_prey_v1 and shows what it learnt", Options, _demo),
 }
 

@@ -30,7 +30,7 @@ class Line:
     """`coopgym name words ... --option value ...`"""
 
     name: str
-    usage: str  # the words it takes, those in brackets optional
+    usage: str  # the words it takes, those in brackets optional; of one that ends in ..., any number
     words: list[str]
     options: dict[str, str | None]  # "_" stands for "-"; None for an option without a value
     help: bool
@@ -69,7 +69,7 @@ def parsed_line(
             line.options[option] = rest.pop(0) if follows else None
     if line.missing and not line.help and instead not in line.options:
         raise ValueError(f"{name} needs {' and '.join(line.missing)}, such as: coopgym {example}")
-    if len(line.words) > len(usage.split()):
+    if len(line.words) > len(usage.split()) and not usage.endswith("..."):
         raise ValueError(f"{line.words[len(usage.split())]!r} is one word too many; see coopgym {name} --help")
     return line
 

@@ -138,3 +138,20 @@ def encoded(params: Any) -> Any:
         value = getattr(params, name)
         values[name] = info.choices.index(value) if info.choices else value
     return type(params)(**values)
+
+
+# Parameters in files.
+
+
+def json_params(env: Any) -> dict[str, Any]:
+    """The parameters of an environment as JSON can hold them; an infinite number becomes a string."""
+    params = {name: plain(value) for name, value in env.params._asdict().items()}
+    return {name: str(value) if value in (math.inf, -math.inf) else value for name, value in params.items()}
+
+
+def tupled(params: dict[str, Any]) -> dict[str, Any]:
+    """The parameters that json_params wrote, as an environment takes them."""
+    return {
+        name: float(value) if isinstance(value, str) and value in ("inf", "-inf") else value
+        for name, value in params.items()
+    }

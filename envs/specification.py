@@ -153,12 +153,12 @@ class Spec:
         preset = f", preset {self.preset}" if self.preset else ""
         sections = [
             f"{self.id}{preset}: {title}",
-            _table(None, facts),
-            _table(("parameter", "value", "range", "unit", "meaning"), parameters),
-            _table(("preset", "parameters", "source"), presets) if presets else "",
-            _table(("observation", "features", "bounds", "meaning"), map(_part_row, self.observation_layout)),
-            _table(("state", "features", "bounds", "meaning"), map(_part_row, self.state_layout)),
-            _table(("team", "mean return", "95 % interval", "episodes", "how it is known"), known) if known else "",
+            table(None, facts),
+            table(("parameter", "value", "range", "unit", "meaning"), parameters),
+            table(("preset", "parameters", "source"), presets) if presets else "",
+            table(("observation", "features", "bounds", "meaning"), map(_part_row, self.observation_layout)),
+            table(("state", "features", "bounds", "meaning"), map(_part_row, self.state_layout)),
+            table(("team", "mean return", "95 % interval", "episodes", "how it is known"), known) if known else "",
         ]
         if any(value.endswith(" *") for _, value, *_ in parameters):
             sections[2] += "\n* not the default"
@@ -245,7 +245,7 @@ def _shortened(names: Sequence[str], most: int) -> str:
     return ", ".join(names if len(names) <= most else [*names[: most - 1], "...", names[-1]])
 
 
-def _table(header: tuple[str, ...] | None, rows: Iterable[tuple[str, ...]]) -> str:
+def table(header: tuple[str, ...] | None, rows: Iterable[tuple[str, ...]]) -> str:
     """Aligned columns; the last one is wrapped, and wide ones behind the first too, so that lines fit WIDTH."""
     rows = list(rows)
     everything = [header, *rows] if header else rows

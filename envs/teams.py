@@ -52,12 +52,13 @@ def team_names(family: Any) -> list[str]:
 def checked_team_name(name: str, family: Any) -> bool:
     """Whether a word is a team's name in this family, or environment, rather than the place of a trained one.
 
+    A word with a slash in it is a place, or the name of a team that ships: qmix/spread_v1.
     Raises FileNotFoundError, with the nearest names, where it is neither.
     """
     names = team_names(family)
     if name in names:
         return True
-    if Path(name).exists():
+    if "/" in name or Path(name).exists():
         return False
     hint = nearest(name, names)
     if not hint.startswith("did you mean"):

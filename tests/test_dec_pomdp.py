@@ -584,7 +584,7 @@ def test_without_a_start_all_states_are_as_likely():
 
 
 def test_tables_of_ones_own_survive_json_pickles_and_other_parameters():
-    from coopgym.baselines.policy import json_params, tupled
+    from coopgym.envs.parameters import json_params, tupled
 
     env = dec_pomdp(**random_tables(0), names={"states": ["here", "there", "away"]}, horizon=5)
     told = json.loads(json.dumps(json_params(env)))

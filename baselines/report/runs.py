@@ -6,9 +6,9 @@ from typing import Any
 
 from coopgym.baselines.report.games import short
 from coopgym.baselines.report.markup import Cell, details, listing, paragraph, section, table
-from coopgym.baselines.report.summary import Group, Summary, differing, evaluations, fields
+from coopgym.baselines.report.summary import Group, Summary, evaluations
 from coopgym.baselines.report.words import count, counted, decimal, duration, task_places
-from coopgym.baselines.results import Result
+from coopgym.baselines.results import Result, differing, fields
 
 Fields = dict[str, Any]
 ABSENT = "\N{EN DASH}"

@@ -5,26 +5,24 @@ interval is a stratified bootstrap interval of 95 %, always from the same seed.
 """
 
 import itertools
-import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from statistics import mode
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from coopgym.baselines import ALGORITHMS, statistics
-from coopgym.baselines.policy import tupled
-from coopgym.baselines.results import OF_A_MACHINE, OF_A_RUN, Result
+from coopgym.baselines.results import Result, differing, fields
 from coopgym.baselines.statistics import Estimate
 from coopgym.envs import environment
 from coopgym.envs.core import Environment
+from coopgym.envs.parameters import tupled
 from coopgym.envs.specification import Anchor, specification
 
 ENOUGH_SEEDS = 10  # fewer are provisional (Gorsane et al., NeurIPS 2022)
 CURVE_REPLICATES = 2000  # of the bootstrap of a curve or a profile, whose points share their draws
-OF_A_GAME = ("environment", "params", "return_definition")
 OPTIMAL, RANDOM = "optimal", "random"
 
 
@@ -186,19 +184,6 @@ def summarised(runs: Iterable[Result], lacking: Sequence[str] = ()) -> Summary:
 def _environment(run: Result) -> Environment:
     """What it was trained on, with its preset, under which its anchors are known."""
     return environment(run.config["environment"], run.config["preset"], **tupled(run.config["params"]))
-
-
-def fields(run: Result) -> dict[str, Any]:
-    """What went into a run beside the game and the seed: the settings and the algorithm's fields."""
-    left_out = {*OF_A_MACHINE, *OF_A_RUN, *OF_A_GAME, "algorithm", "algorithm_config"}
-    settings = {name: value for name, value in run.config.items() if name not in left_out}
-    return {**settings, **run.config["algorithm_config"]}
-
-
-def differing(tables: Sequence[dict[str, Any]]) -> list[str]:
-    """The names whose values are not the same in all of the tables."""
-    names = dict.fromkeys(name for table in tables for name in table)
-    return [name for name in names if len({json.dumps(table.get(name), sort_keys=True) for table in tables}) > 1]
 
 
 def _labels(runs: Sequence[Result]) -> dict[str, str]:
