@@ -63,13 +63,14 @@ MATRIX_OWN: dict[str, dict[str, Any]] = {
     "ippo": ROUNDS,
     "mappo": ROUNDS,
 }
+HUNT: dict[str, Any] = {"env_steps": 1_000_000, "steps_per_update": 400}  # two episodes, as long as many of spread's
 MATRIX_GAMES = ("qtran3x3", "qplex_hard3x3", "climbing", "penalty_-25", "two_step")
 Fields = dict[str, Any]
 TASKS: dict[tuple[str, str | None], tuple[Fields, dict[str, Fields]]] = {  # (id, preset): of all, of an algorithm alone
     **{("matrix_game_v1", preset): (MATRIX, MATRIX_OWN) for preset in MATRIX_GAMES},
     ("spread_v1", None): ({"env_steps": 2_000_000}, {}),
-    ("predator_prey_v1", None): ({"env_steps": 1_000_000}, {}),
-    ("predator_prey_v1", "stag_p-2"): ({"env_steps": 1_000_000}, {}),
+    ("predator_prey_v1", None): (HUNT, {}),
+    ("predator_prey_v1", "stag_p-2"): ({**HUNT, "epsilon_steps": 50_000}, {}),  # as Weighted QMIX's authors: the trap
 }
 SEEDS = 10  # fewer are provisional
 FULL_STEPS, FULL_STEPS_ON_POLICY = 2_000_000, 20_000_000  # Gorsane et al., NeurIPS 2022; matrix games: their own
