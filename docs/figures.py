@@ -82,7 +82,8 @@ def decompositions(part: float) -> Any:
     tables = [("payoff", PAYOFF["qtran3x3"].astype(float))]
     for name in ("vdn", "qmix", "qtran"):
         game = coopgym.environment("matrix_game_v1", "qtran3x3")
-        live = trained(name, game, steps, epsilon_end=1.0, evaluate_every=steps, **ONE_SHOT).live
+        made: Any = trained(name, game, steps, epsilon_end=1.0, evaluate_every=steps, **ONE_SHOT)
+        live = made.live
         with torch.no_grad():
             q, h = live["agent"].unroll(ep)
             utilities, state = taken(q[:, :-1], ep.action), ep.state[:, :-1]
@@ -91,8 +92,9 @@ def decompositions(part: float) -> Any:
             elif name == "qmix":
                 tables.append(("QMIX: $Q_{tot}$", live["mixer"](utilities, state)))
             else:
-                tables.append(("QTRAN: $Q_{jt}$", live["joint"](h[:, :-1], ep.action, state)))
-                tables.append(("QTRAN: $Q'_{jt} + V$", utilities.sum(-1) + live["v"](state).squeeze(-1)))
+                base, q_joint = live["joint"](h[:, :-1], state, ep.action)
+                tables.append(("QTRAN: $Q_{jt}$", q_joint))
+                tables.append(("QTRAN: $Q'_{jt} + V$", utilities.sum(-1) + made.v(live, base, state)))
     figure, row = plt.subplots(1, 5, figsize=(12, 2.9))
     for axes, (title, values) in zip(row, tables, strict=True):
         draw_table(axes, title, np.asarray(values).reshape(3, 3))

@@ -260,26 +260,37 @@ def plain_mixed(mix: Callable[[nn.ModuleDict, list[float], np.ndarray], float]) 
     return loss
 
 
-def plain_joint(networks: nn.ModuleDict, h: np.ndarray, action: list[int], state: np.ndarray) -> float:
+def plain_joint(networks: nn.ModuleDict, h: np.ndarray, action: list[int], state: np.ndarray) -> tuple[float, float]:
+    """What the situation is worth, and the joint action in it."""
     joint = networks["joint"]
-    pairs = [np.concatenate((h[i], np.eye(joint.n_actions)[a])) for i, a in enumerate(action)]
-    together = sum(perceptron([joint.encode, nn.ELU(), joint.merge], x) for x in pairs)
-    return float(perceptron(joint.value, np.concatenate((state, together)))[0])
+    scales, shifts = (embedding.weight.detach().numpy() for embedding in (joint.scale, joint.shift))
+
+    def of_actions(scale: np.ndarray, shift: np.ndarray) -> np.ndarray:
+        encoded = [affine(joint.encode, x) for x in h]
+        together = sum(perceptron([nn.ELU()], x * a + b) for x, a, b in zip(encoded, scale, shift, strict=True))
+        return np.concatenate((state, affine(joint.merge, together)))
+
+    mean = of_actions(np.tile(scales.mean(0), (len(h), 1)), np.tile(shifts.mean(0), (len(h), 1)))
+    base, of_mean = perceptron(joint.situation, mean)[0], perceptron(joint.actions, mean)[0]
+    return base, base + perceptron(joint.actions, of_actions(scales[action], shifts[action]))[0] - of_mean
 
 
 def plain_qtran(made: Learner, ep: Episodes) -> float:
     q, h = plain_unroll(made.live["agent"], ep)
-    _, h_target = plain_unroll(made.target["agent"], ep)
+    q_target, h_target = plain_unroll(made.target["agent"], ep)
     agents, state, next_value = range(q.shape[2]), ep.state.numpy(), np.zeros(ep.reward.shape)
     for row, t in steps(ep):
         best = [greedy(ep, q, row, t + 1, i) for i in agents]
-        next_value[row, t] = plain_joint(made.target, h_target[row, t + 1], best, state[row, t + 1])
+        next_base, next_value[row, t] = plain_joint(made.target, h_target[row, t + 1], best, state[row, t + 1])
+        if made.config.bootstrap == "sum":
+            next_v = next_base + perceptron(made.target["v"], state[row, t + 1])[0]
+            next_value[row, t] = sum(q_target[row, t + 1, i, best[i]] for i in agents) + next_v
     td, opt, nopt = [], [], []
     for row, t in steps(ep):
         action, best = ep.action[row, t].tolist(), [greedy(ep, q, row, t, i) for i in agents]
-        v = perceptron(made.live["v"], state[row, t])[0]
-        joint = plain_joint(made.live, h[row, t], action, state[row, t])
-        joint_best = plain_joint(made.live, h[row, t], best, state[row, t])
+        base, joint = plain_joint(made.live, h[row, t], action, state[row, t])
+        _, joint_best = plain_joint(made.live, h[row, t], best, state[row, t])
+        v = base + perceptron(made.live["v"], state[row, t])[0] if made.config.use_v else 0.0
         y = plain_return(ep, row, t, next_value, made.config.gamma, made.config.td_lambda)
         td.append((joint - y) ** 2)
         opt.append((sum(q[row, t, i, best[i]] for i in agents) - joint_best + v) ** 2)
@@ -633,6 +644,8 @@ def test_the_weights_of_qtrans_conditions_are_those_of_the_config(name: str) -> 
 @pytest.mark.parametrize(
     ("name", "fields"),
     [
+        ("qtran", {"use_v": False}),
+        ("qtran", {"bootstrap": "sum"}),
         ("qtran_alt", {"use_v": False}),
         ("qtran_alt", {"max_bootstrap": True}),
         ("qpd", {"joint_width": 0}),
@@ -1182,17 +1195,18 @@ def test_fields_out_of_range_are_named_with_what_would_do(name: str, field: str,
 
 
 class Table(nn.Module):
-    """A joint value, or a state value, that the test wrote down: one number for each joint action, or one for all."""
+    """A joint value with base 0, or V, that the test wrote down: a number for each joint action, or one for all."""
 
     def __init__(self, values: list[float]) -> None:
         super().__init__()
         self.values = nn.Parameter(torch.tensor(values, dtype=torch.float64))
 
-    def forward(self, *inputs: Tensor) -> Tensor:
+    def forward(self, *inputs: Tensor) -> Tensor | tuple[Tensor, ...]:
         if len(inputs) == 1:  # V: [B, T, S] -> [B, T, 1]
             return self.values.expand(*inputs[0].shape[:2], 1)
-        _, action, _ = inputs
-        return self.values[2 * action[..., 0] + action[..., 1]]  # two agents of two actions
+        _, state, *actions = inputs
+        base = self.values.new_zeros(state.shape[:2])
+        return base, *(self.values[2 * action[..., 0] + action[..., 1]] for action in actions)  # two agents of two
 
 
 def qtran_by_hand(utilities: list[list[float]], joint: list[float], v: float, payoff: list[float]) -> dict[str, float]:

@@ -103,9 +103,10 @@ def team_value(made: Learner, ep: Episodes) -> Tensor:
         return made.live["critic"](ep.obs[:, :-1], ep.action)
     q, h = made.live["agent"].unroll(ep)
     state, q_taken = ep.state[:, :-1], taken(q[:, :-1], ep.action)
-    if "joint" in made.live:
-        value = made.live["joint"](h[:, :-1], ep.action, state)
-        return value if value.dim() == 2 else taken(value, ep.action).mean(-1)
+    if made.name == "qtran":
+        return made.live["joint"](h[:, :-1], state, ep.action)[1]
+    if made.name == "qtran_alt":
+        return taken(made.live["joint"](h[:, :-1], ep.action, state), ep.action).mean(-1)
     if "duelling" in made.live:
         best = taken(q, best_available(q, ep.available))[:, :-1]
         return made.live["duelling"](q_taken, best, ep.action, state)
@@ -242,6 +243,8 @@ def residuals(made: Learner, ep: Episodes) -> tuple[float, float, float]:
     """Of a one-shot game: the largest |Q_jt - payoff|; Q'(ubar) + V - the optimum; the smallest Q' - Q_jt + V."""
     q_joint, q = team_value(made, ep)[:, 0], utilities(made, ep)[:, 0]
     v = made.live["v"](ep.state[:, 0]).squeeze(-1)
+    if made.name == "qtran":
+        v = v + made.live["joint"](made.live["agent"].unroll(ep)[1][:, :-1], ep.state[:, :-1])[0][:, 0]
     payoff = ep.reward[:, 0]
     best = q.max(-1).values.sum(-1) + v
     return (
