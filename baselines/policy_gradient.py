@@ -44,13 +44,13 @@ class Config(learner.Config):
 
     td_lambda: float = 0.95
     """Lambda of the generalised advantage estimate: 0 trusts the critic, 1 the return."""
-    learning_rate: float = 1e-3
+    learning_rate: float = 2e-3
     """Step size at the start."""
-    batch_size: int = 32
+    batch_size: int = 128
     """Fresh episodes that begin a round of gradient steps; all that ended since the last round are used."""
-    epochs: int = 4
+    epochs: int = 8
     """Times that a round goes through its episodes."""
-    minibatches: int = 4
+    minibatches: int = 8
     """Gradient steps of an epoch, each on its part of the episodes."""
     clip: float = 0.2
     """How far the probability of an action may move, as a part of what it was, before it counts no more."""

@@ -54,7 +54,7 @@ MATRIX: dict[str, Any] = {  # random play throughout: the question is what can b
     "epsilon_start": 1.0,
     "epsilon_end": 1.0,
 }
-ROUNDS = {"td_lambda": 0.95, "batch_size": 128, "minibatches": 1}
+ROUNDS = {"td_lambda": 0.95, "epochs": 4, "minibatches": 1}
 MATRIX_OWN: dict[str, dict[str, Any]] = {
     "qplex": {"steps_per_update": 8, "hidden": 16, "importance_layers": 3, "importance_width": 128},  # crosses sooner
     "ow_qmix": {"central_width": 64},
@@ -63,7 +63,9 @@ MATRIX_OWN: dict[str, dict[str, Any]] = {
     "ippo": ROUNDS,
     "mappo": ROUNDS,
 }
-HUNT: dict[str, Any] = {"env_steps": 1_000_000, "steps_per_update": 400}  # two episodes, as long as many of spread's
+HUNT: dict[str, Any] = {"env_steps": 400_000, "steps_per_update": 400}  # two episodes, as long as many of spread's
+SMALL_HUNT: dict[str, Any] = {"env_steps": 100_000, "steps_per_update": 50, "recurrent": False}  # all is in sight
+SMALL_HUNTS = tuple(f"qtran_code_{size}_p{penalty}" for size in ("5x5", "7x7") for penalty in ("0.5", "1", "1.5"))
 MATRIX_GAMES = ("qtran3x3", "qplex_hard3x3", "climbing", "penalty_-25", "two_step")
 Fields = dict[str, Any]
 TASKS: dict[tuple[str, str | None], tuple[Fields, dict[str, Fields]]] = {  # (id, preset): of all, of an algorithm alone
@@ -71,6 +73,7 @@ TASKS: dict[tuple[str, str | None], tuple[Fields, dict[str, Fields]]] = {  # (id
     ("spread_v1", None): ({"env_steps": 2_000_000}, {}),
     ("predator_prey_v1", None): (HUNT, {}),
     ("predator_prey_v1", "stag_p-2"): ({**HUNT, "epsilon_steps": 50_000}, {}),  # as Weighted QMIX's authors: the trap
+    **{("predator_prey_v1", preset): (SMALL_HUNT, {}) for preset in SMALL_HUNTS},
 }
 SEEDS = 10  # fewer are provisional
 FULL_STEPS, FULL_STEPS_ON_POLICY = 2_000_000, 20_000_000  # Gorsane et al., NeurIPS 2022; matrix games: their own

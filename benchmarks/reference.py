@@ -28,6 +28,7 @@ from coopgym.baselines.reference import (
     FOLDER,
     MATRIX_GAMES,
     SEEDS,
+    SMALL_HUNTS,
     TASKS,
     Reference,
     ReferenceRun,
@@ -151,11 +152,12 @@ def described(run: ReferenceRun, file: str, data: bytes) -> dict[str, Any]:
 
 
 def readme_tables(folder: Path = FOLDER) -> str:
-    """Two tables, of the matrix games and of the other tasks, and what their marks mean."""
+    """Three tables: of the matrix games, of the larger tasks, and of the small hunts."""
     known = {task: reference_runs(environment(*task), folder) for task in TASKS}
     found = {task: {name: reference_of(runs) for name, runs in by.items()} for task, by in known.items()}
     matrix = [task for task in TASKS if task[0] == "matrix_game_v1" and found[task]]
-    others = [task for task in TASKS if task[0] != "matrix_game_v1" and found[task]]
+    small = [task for task in TASKS if task[1] in SMALL_HUNTS and found[task]]
+    others = [task for task in TASKS if task not in matrix + small and found[task]]
     parts = []
     if matrix:
         titles = [f"`{preset}`" for _, preset in matrix]
@@ -163,6 +165,9 @@ def readme_tables(folder: Path = FOLDER) -> str:
     if others:
         titles = [f"`{task_name(*task)}`" for task in others]
         parts.append(markdown(["", *titles], [found[task] for task in others], with_interval))
+    if small:
+        titles = [f"`{preset}`" for _, preset in small]
+        parts.append(markdown(["`predator_prey_v1`", *titles], [found[task] for task in small], with_interval))
     return "\n".join(parts)
 
 

@@ -61,11 +61,11 @@ def test_the_first_step_of_a_family_is_timed_in_processes_of_their_own(capsys):
 def test_update_prints_a_time_for_each_algorithm(capsys, monkeypatch):
     import update
 
-    monkeypatch.setattr(update, "GAMES", ("spread_v1",))
+    monkeypatch.setattr(update, "GAMES", (("spread_v1", 4),))
     monkeypatch.setattr(update, "THREADS", (1,))
     update.measure(repeats=1)
     last = capsys.readouterr().out.splitlines()[-1]
-    assert last.startswith("spread_v1, 32 x 25 x 3")
+    assert last.startswith("spread_v1, 4 x 25 x 3")
     assert all(float(cell) > 0 for cell in last.split()[-3:])
 
 

@@ -135,3 +135,10 @@ def test_all_baselines_land_in_their_bands_on_the_matrix_games(preset: str, ship
     made = [coopgym.reproduce(name, "matrix_game_v1", preset, seed=3) for name in names]
     outside = [str(one) for one in made if not one.inside]
     assert len(outside) <= 1, outside  # of twelve scores, each lies outside one time in twenty
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["vdn", "qmix", "qtran"])
+def test_the_smallest_hunt_is_learnt_again(name: str, shipped: None) -> None:
+    made = coopgym.reproduce(name, "predator_prey_v1", "qtran_code_5x5_p0.5", seed=0)
+    assert made.inside, str(made)
