@@ -51,7 +51,7 @@ class Config(learner.Config):
     epochs: int = 8
     """Times that a round goes through its episodes."""
     minibatches: int = 8
-    """Gradient steps of an epoch, each on its part of the episodes."""
+    """Gradient steps of an epoch, each on its part of the episodes; no more than there are episodes."""
     clip: float = 0.2
     """How far the probability of an action may move, as a part of what it was, before it counts no more."""
     entropy_weight: float = 0.01
@@ -70,7 +70,7 @@ class Config(learner.Config):
         super().__post_init__()
         for name, low, high in (
             ("epochs", 1, math.inf),
-            ("minibatches", 1, self.batch_size),
+            ("minibatches", 1, math.inf),
             ("clip", 0, math.inf),
             ("entropy_weight", 0, math.inf),
             ("value_weight", 0, math.inf),
@@ -98,7 +98,8 @@ class OnPolicy(Learner):
         self.target.load_state_dict(self.live.state_dict())
         terms = []
         for _ in range(c.epochs):
-            for rows in np.array_split(self.generator.permutation(len(ep.reward)), c.minibatches):
+            order = self.generator.permutation(len(ep.reward))
+            for rows in np.array_split(order, min(c.minibatches, len(order))):
                 terms.append(self.update(Episodes(*(x[rows] for x in ep))))
         return terms
 

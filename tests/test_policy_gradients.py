@@ -79,7 +79,7 @@ def test_the_fields_that_ppo_does_not_have_are_not_offered() -> None:
     assert not [name for name in names if name.startswith(("epsilon", "steps_per", "target"))]
     with pytest.raises(TypeError, match="no field 'epsilon_start'"):
         train("ippo", "matrix_game_v1", epsilon_start=0.5)
-    for field, value, low in (("epochs", 0, 1), ("minibatches", 99, 1), ("clip", -0.1, 0), ("entropy_weight", -1.0, 0)):
+    for field, value, low in (("epochs", 0, 1), ("minibatches", 0, 1), ("clip", -0.1, 0), ("entropy_weight", -1.0, 0)):
         with pytest.raises(ValueError, match=rf"{field} is {value}; it must lie in \[{low}"):
             algorithm("ippo").Config(**{field: value})
 
@@ -118,6 +118,13 @@ def test_every_epoch_goes_through_every_episode_once(name: str, monkeypatch: pyt
     assert all(sorted(order) == sorted(ep.reward[:, 0].tolist()) for order in orders)
     assert len({str(order) for order in orders}) > 1
     assert made.updates == 6
+
+
+@PPO
+def test_a_part_of_an_epoch_has_at_least_one_episode(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    ep = episodes(lengths=(4, 2, 3), ends="tlt")
+    parts = [len(part.reward) for part, _ in fresh(learner(name, epochs=2, minibatches=8), ep, monkeypatch)]
+    assert parts == [1, 1, 1] * 2
 
 
 @PPO
