@@ -11,15 +11,17 @@ et al., "Proximal Policy Optimization Algorithms", 2017, equations 7 and 9; the 
         - entropy_weight H(pi(. | tau_i)) + value_weight (y_i - V(tau_i))^2
 
 Differences from the papers and from others' code
-    - One recurrent network with shared weights, told the agent's index and last action, as in EPyMARL and PyMARL2.
+    - One network with shared weights, told the agent's index and last action, as in EPyMARL and PyMARL2.
     - The advantage is the TD(lambda) return less the value, which is GAE written as one sum. Advantages have mean 0 and
       deviation 1 over the agents' steps of a gradient step, as in most code.
     - y and the advantages are made once from the values as the round began, and do not move with the critic in later
       epochs; EPyMARL keeps a slow target critic and takes 5-step returns.
     - At a time limit the value of the last observation is added; only rules end a return.
-    - Whole episodes through the recurrent networks, in place of chunks of 10 steps: nothing is cut or stale.
+    - No memory unless it is asked for (`recurrent`), and then whole episodes through the networks, in place of chunks
+      of 10 steps: nothing is cut or stale.
     - The value's loss is not clipped, as de Witt et al. do: Andrychowicz et al. (2021) found that it does not help.
-    - The critic has memory and is told the agent's index, but not its last action; the actor shares no weights with it.
+    - The critic has memory where the actor has it. It is told the agent's index, but not its last action, and shares no
+      weights with the actor.
 """
 
 import torch

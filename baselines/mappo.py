@@ -18,7 +18,8 @@ Differences from the paper and from the authors' code
       the steps of a gradient step.
     - At a time limit the value of the last state is added; only rules end a return. The authors' code treats the limit
       of a particle world as its end.
-    - Whole episodes through the recurrent actor, in place of chunks of 10 steps: nothing is cut or stale.
+    - An actor without memory unless it is asked for (`recurrent`), and then whole episodes through it, in place of
+      chunks of 10 steps: nothing is cut or stale.
     - No orthogonal first weights, no layer norm, no small last layer.
 """
 

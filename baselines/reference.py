@@ -54,7 +54,7 @@ MATRIX: dict[str, Any] = {  # random play throughout: the question is what can b
     "epsilon_start": 1.0,
     "epsilon_end": 1.0,
 }
-ROUNDS = {"td_lambda": 0.95, "epochs": 4, "minibatches": 1}
+ROUNDS = {"td_lambda": 0.95, "recurrent": True, "epochs": 4, "minibatches": 1}
 MATRIX_OWN: dict[str, dict[str, Any]] = {
     "qplex": {"steps_per_update": 8, "hidden": 16, "importance_layers": 3, "importance_width": 128},  # crosses sooner
     "ow_qmix": {"central_width": 64},

@@ -55,7 +55,8 @@ def offered(name: str, **fields: float) -> dict[str, float]:
 def learner(name: str, sizes: Sizes = SMALL, seed: int = 0, **fields: float) -> Learner:
     """A learner in double precision, whose target differs from its live networks."""
     kind = algorithm(name)
-    chosen = {"gamma": 0.9, "td_lambda": 0.0, "hidden": 6, "learning_rate": 1e-3, "target_period": 1000, **fields}
+    chosen = {"gamma": 0.9, "td_lambda": 0.0, "hidden": 6, "learning_rate": 1e-3, "target_period": 1000}
+    chosen |= {"recurrent": True, **fields}
     made = kind(sizes, kind.Config(**offered(name, **chosen)), seed)
     made.live.double()
     made.target.double()
