@@ -106,8 +106,8 @@ Sources
     multiagent-particle-envs; Papoudakis et al., "Benchmarking multi-agent deep reinforcement learning algorithms in
     cooperative tasks", NeurIPS 2021 (EPyMARL); Rutherford et al., "JaxMARL", NeurIPS 2024; Bettini et al., "VMAS",
     DARS 2022, with the horizon of BenchMARL. From the same start and actions, positions, rewards and observations of
-    `mpe2` and `knn_*`, with discrete or continuous actions, are the source's; the other presets follow their sources'
-    code as it reads.
+    `mpe2` and `knn_*`, with discrete or continuous actions, are the source's; those of the
+    other presets are their sources' to 1e-6, by `benchmarks/spread_sources.py`.
 
 Differences from the sources
     The state is not the concatenation of all observations, which grows with the square of the number of agents, but

@@ -94,8 +94,10 @@ Presets
     `facmac_9a`   9      3    6         25    1.5    facmac
     ============= ====== ==== ========= ===== ====== =========== ==============================================
 
-    mpe2 and BenchMARL have prey that learns, so that their returns cannot be compared with ours; nor can EPyMARL's with
-    pretrained prey.
+    EPyMARL's tag is PettingZoo's since its second version; the particle worlds of its paper, of 2021, move velocities
+    first. All presets move, see and earn as their sources' programs do, to 1e-6 (`benchmarks/spread_sources.py`),
+    FACMAC's 6a and 9a in FACMAC's own core. mpe2 and BenchMARL have prey that learns, so that their returns cannot be
+    compared with ours; nor can EPyMARL's with pretrained prey.
 
 Known returns of the team
     In the scripted team `chase` every agent runs to where the nearest prey is going, without regard to the others. It
@@ -385,7 +387,7 @@ def available(p, s, e, mask):
 
 
 MPE2 = "mpe2 1.1.1, simple_tag_v3 (Farama Foundation), after Lowe et al., NeurIPS 2017"
-EPYMARL = "EPyMARL, {}, Papoudakis et al., NeurIPS Datasets and Benchmarks 2021"
+EPYMARL = "EPyMARL since version 2, {} of PettingZoo's simple_tag_v3, after Papoudakis et al., 2021"
 
 
 def _facmac(n_agents: int) -> Preset:

@@ -11,7 +11,7 @@ import pytest
 def _benchmarks(monkeypatch):
     monkeypatch.syspath_prepend(str(Path(__file__).resolve().parent.parent / "benchmarks"))
     yield
-    for name in ("environments", "jaxmarl_learners", "loop", "predator_prey_sources", "update"):
+    for name in ("environments", "jaxmarl_learners", "loop", "predator_prey_sources", "spread_sources", "update"):
         sys.modules.pop(name, None)
 
 
@@ -121,3 +121,33 @@ def test_settings_of_others_are_read_as_numbers_where_they_are_some(tmp_path):
     file.write_text('"LR": 0.005\n"TOTAL": 1e7 # many\n"SEEDS": 2\n"DECAY": True\n"NAME": "vdn"\n\n')
     known = {"LR": 0.005, "TOTAL": 1e7, "SEEDS": 2, "DECAY": True, "NAME": "vdn"}
     assert jaxmarl_learners.their_settings(file) == known
+
+
+SPREAD_SOURCES = ["Vmas", "Jaxmarl", "OpenAI", "Semitable", "Mpe2", "Benchmarl", "Facmac"]
+
+
+def test_the_particle_worlds_to_compare_with_are_named_where_they_are_missing(tmp_path, capsys, monkeypatch):
+    import spread_sources
+
+    monkeypatch.setattr(sys, "argv", ["spread_sources.py", "--folder", str(tmp_path)])
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    spread_sources.main()
+    lines = capsys.readouterr().out.splitlines()
+    assert [source.__name__ for source in spread_sources.SOURCES] == SPREAD_SOURCES
+    presets = [f"{source.game} {preset}" for source in spread_sources.SOURCES for preset in source.presets]
+    assert [line.split(":")[0] for line in lines] == presets
+    assert all("is not installed" in line or f"there is no {tmp_path}" in line for line in lines)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")  # of the others' own
+@pytest.mark.parametrize("name", SPREAD_SOURCES)
+def test_particles_move_as_in_the_programs_that_they_come_from(name):
+    import spread_sources
+
+    source, folder = getattr(spread_sources, name), Path(os.environ.get("COOPGYM_SOURCES", "nowhere"))
+    if missing := source.missing(folder):
+        pytest.skip(missing)
+    for preset in source.presets:
+        for continuous in (False, True):
+            assert spread_sources.compare(source, folder, preset, continuous, episodes=4) >= 100
