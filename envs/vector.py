@@ -42,8 +42,8 @@ class VectorEnv(GymnasiumVectorEnv[np.ndarray, np.ndarray, np.ndarray]):
 
     environment, preset, params: what `coopgym.environment` takes; autoreset_mode: what happens where an episode ends,
     one of Gymnasium's modes or its name; copy: whether what is returned is fresh and the caller's own, or the engine's
-    arrays, which the next step overwrites; num_threads: 1 starts no thread; illegal_action: whether an illegal action
-    counts as the no-op or raises.
+    arrays, which the next step overwrites (then a step allocates nothing, but for what ended episodes show last);
+    num_threads: 1 starts no thread; illegal_action: whether an illegal action counts as the no-op or raises.
     Under `reward_mode="per_agent"` rewards are [E, N].
     """
 
@@ -77,6 +77,7 @@ class VectorEnv(GymnasiumVectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         self._view = View(env, modes, render_mode, show_sight)
         self._batch = Batch(env, num_envs, autoreset=mode, illegal_action=illegal_action, num_threads=num_threads)
         self.num_envs = self._batch.num_envs
+        self._every_row, self._ended = np.ones(self.num_envs, np.bool_), np.zeros(self.num_envs, np.bool_)
         self.single_observation_space = box(env.observation_layout, env.n_agents)
         self.single_action_space = team_action_space(env)
 
@@ -163,8 +164,8 @@ class VectorEnv(GymnasiumVectorEnv[np.ndarray, np.ndarray, np.ndarray]):
     def _infos(self, out: Step) -> Infos:
         infos: Infos = {}
         if self.environment.action_bounds is None:
-            infos = {"action_mask": self._own(out.action_mask), "_action_mask": np.ones(self.num_envs, np.bool_)}
-        ended = out.terminated | out.truncated
+            infos = {"action_mask": self._own(out.action_mask), "_action_mask": self._own(self._every_row)}
+        ended = np.logical_or(out.terminated, out.truncated, out=self._ended)
         if ended.any():
             infos |= self._final_infos(out, ended)
         return infos

@@ -7,6 +7,7 @@ import pickle
 import subprocess
 import sys
 import threading
+import tracemalloc
 from typing import Any
 
 import numpy as np
@@ -463,6 +464,24 @@ def test_without_copies_the_arrays_are_the_engines_own(env):
     obs, infos = envs.reset(seed=0)
     again, reward, *_, new = envs.step(np.zeros((2, env.n_agents), int))
     assert obs is again and infos["action_mask"] is new["action_mask"] and reward is envs._batch.out.reward
+
+
+@games
+def test_without_copies_a_step_allocates_nothing_unless_episodes_end(env):
+    envs = coopgym.make_vec(env, 4096, copy=False)
+    envs.reset(seed=0)
+    actions = np.zeros((4096, env.n_agents), int)
+    envs.step(actions)
+    tracemalloc.start()
+    try:
+        for _ in range(4):
+            before, _ = tracemalloc.get_traced_memory()
+            tracemalloc.reset_peak()
+            _, _, terminated, truncated, _ = envs.step(actions)
+            taken = tracemalloc.get_traced_memory()[1] - before
+            assert taken < 2500 or (terminated | truncated).any()  # Python's own objects, not a byte for each row
+    finally:
+        tracemalloc.stop()
 
 
 # --- what is returned is what was declared ---
