@@ -48,6 +48,8 @@ class Config(learner.Config):
     """Whether agents remember, by a GRU; on spread, where all is in sight, that keeps them from learning."""
     learning_rate: float = 2e-3
     """Step size at the start."""
+    learning_rate_end: float = 2e-3
+    """Step size at the end of the run; it changes linearly between the two."""
     batch_size: int = 128
     """Fresh episodes that begin a round of gradient steps; all that ended since the last round are used."""
     epochs: int = 8
