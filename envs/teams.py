@@ -45,8 +45,10 @@ class RandomTeam:
 
 
 def team_names(family: Any) -> list[str]:
-    """The names of the teams that play a family, or an environment of it, without any training."""
-    return [RANDOM, *([HEURISTIC] if family.scripted else []), *family.scripted]
+    """The names of the teams that play an environment, or any game of a family, without any training."""
+    games = [family(preset) for preset in (None, *family.presets)] if isinstance(family, type) else [family]
+    scripted = dict.fromkeys(name for game in games for name in game.scripted)
+    return [RANDOM, *([HEURISTIC] if scripted else []), *scripted]
 
 
 def checked_team_name(name: str, family: Any) -> bool:
@@ -67,7 +69,11 @@ def checked_team_name(name: str, family: Any) -> bool:
 
 
 def named_team(name: str, env: "Environment", seed: int | None = 0) -> Policy:
-    """The team of this name, one of `team_names`, for an environment. seed: of the random team."""
+    """The team of this name for an environment. seed: of the random team.
+
+    Raises FileNotFoundError, with the nearest names, for a team that does not play this environment.
+    """
     if name == RANDOM:
         return RandomTeam(seed, env.action_bounds)
+    checked_team_name(name, env)
     return env.scripted[next(iter(env.scripted)) if name == HEURISTIC else name](env)

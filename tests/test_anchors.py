@@ -41,6 +41,17 @@ def test_the_anchors_are_the_random_team_the_scripted_ones_and_the_optimum(game)
         assert not optimum or anchor.mean - 3 * (anchor.high - anchor.low) <= optimum[0] + 1e-4
 
 
+QTRAN = [game for game in GAMES if game[0] == "predator_prey_v1" and (game[1] or "").startswith("qtran_")]
+
+
+@pytest.mark.parametrize("game", QTRAN, ids=name_of)
+def test_a_scripted_team_earns_more_than_a_random_one_and_where_all_is_seen_more_than_nothing(game):
+    means = {anchor.name: anchor.mean for anchor in anchors(*game)}
+    least = max(means[RANDOM], 0) if game[1].startswith("qtran_code_") else means[RANDOM]
+    assert next(iter(environment(*game).scripted)) == max(means, key=means.get)  # it stands for the heuristic
+    assert max(means.values()) > least
+
+
 def comes_out_again(game, episodes: int) -> None:
     """New episodes have the shipped mean, within what chance allows."""
     for anchor in anchors(*game):

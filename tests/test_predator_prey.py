@@ -15,6 +15,7 @@ from coopgym.envs.compiling import python_function
 from coopgym.envs.core import Batch, Environment, bounds
 from coopgym.envs.hunting import PREY
 from coopgym.envs.rendering import picture, pixels
+from coopgym.envs.teams import named_team
 from tests.oracle import TWINS
 
 RIGHT, DOWN, LEFT, UP, STAY, CATCH = range(6)
@@ -479,27 +480,45 @@ def test_the_state_is_the_whole_board_row_by_row():
     np.testing.assert_array_equal(state.reshape(3, 6), [[1, 0, 0, 0, 0, 1], [0, 0, 1, 0, 0, 0], [0, 1, 0, 0, 0, 0]])
 
 
-def test_the_state_does_not_depend_on_sight():
-    near, far = (Batch(environment("predator_prey_v1", sight=sight), 20, seed=3) for sight in (1, 12))
+@pytest.mark.parametrize("view", ["window", "offsets"])
+@pytest.mark.parametrize("rules", ["stag", "qtran", "ma_gym"])
+def test_the_state_does_not_depend_on_sight(rules, view):
+    envs = [environment("predator_prey_v1", rules=rules, view=view, sight=sight) for sight in (1, 12)]
+    near, far = (Batch(env, 20, seed=3) for env in envs)
     policy = np.random.default_rng(0)
     first = near.reset().state.copy()
     far.reset()
     for _ in range(50):
-        actions = policy.integers(0, 6, (20, 8))
+        actions = policy.integers(0, near.env.n_actions, (20, 8))
         np.testing.assert_array_equal(near.step(actions).state, far.step(actions).state)
     assert (near.out.state != first).any()
 
 
-def test_whoever_sees_the_whole_board_sees_the_state():
-    batch = Batch(environment("predator_prey_v1", sight=9), 5, seed=3)
+@pytest.mark.parametrize("rules", ["stag", "qtran", "ma_gym"])
+def test_whoever_sees_the_whole_board_sees_the_state(rules):
+    batch = Batch(environment("predator_prey_v1", rules=rules, sight=9), 5, seed=3)
     out = batch.reset()
-    state = out.state.reshape(5, 10, 10, 2)
     for e in range(5):
+        board = np.zeros((100, 2))
+        board[batch.arrays.predator[e], 0] = board[batch.arrays.prey[e], 1] = 1
+        board = board.reshape(10, 10, 2)
+        if rules == "stag":
+            np.testing.assert_array_equal(out.state[e].reshape(10, 10, 2), board)
         for i in range(8):
             row, column = divmod(int(batch.arrays.predator[e, i]), 10)
-            window = out.obs[e, i, :-1].reshape(19, 19, 2)
-            np.testing.assert_array_equal(window[9 - row : 19 - row, 9 - column : 19 - column], state[e])
+            window = out.obs[e, i, : 19 * 19 * 2].reshape(19, 19, 2)
+            np.testing.assert_array_equal(window[9 - row : 19 - row, 9 - column : 19 - column], board)
             assert window.sum() == 16
+
+
+@pytest.mark.parametrize("rules", ["qtran", "ma_gym"])
+def test_with_offsets_to_the_whole_board_and_its_own_place_a_predator_knows_the_state(rules):
+    env = environment("predator_prey_v1", rules=rules, view="offsets", sight=9, observe_position=True)
+    out = Batch(env, 5, seed=3).reset()
+    places = out.obs.reshape(5, 8, 17, 2)  # its own, then the offsets of 8 predators and 8 prey
+    known = places[:, :, :1] + places[:, :, 1:]
+    np.testing.assert_allclose(known.reshape(5, 8, 32), np.repeat(out.state[:, None, :32], 8, axis=1), atol=1e-6)
+    assert np.ptp(out.state, axis=0).any()
 
 
 def test_every_start_is_as_likely():
@@ -1200,9 +1219,9 @@ def test_invariants_hold_in_any_game(data):
 # --- The chaser ---
 
 
-def chased(game: World) -> list[str]:
-    """What a team of chasers does in a position."""
-    team = game.env.scripted["chaser"](game.env)
+def chased(game: World, name: str = "chaser") -> list[str]:
+    """What a team, that of chasers unless it has another name, does in a position."""
+    team = game.env.scripted[name](game.env)
     [actions] = team.act(observed(game)[None], np.array([legal(game)]))
     return [game.env.action_names[a] for a in actions]
 
@@ -1266,6 +1285,92 @@ def test_chasers_earn_more_than_a_random_team_and_begin_anew_with_each_reset(pre
         scores.append(returns_of(team.act, env, 100))
     assert scores[0].mean() > at_least
     np.testing.assert_array_equal(*scores)
+
+
+# --- Pairs ---
+
+PAIRS = {**QTRAN, "prey_policy": "random", "respawn": True, "view": "offsets", "observe_position": True,
+         "capture_reward": 1.0, "penalty": -1.0}  # fmt: skip
+
+
+def test_a_pair_steps_beside_its_prey_when_both_can_reach_it():
+    game = world("""
+        . . . . .
+        . . . . .
+        0 . * . 1
+        . . . . .
+        . . . . .
+    """, **PAIRS, sight=4)  # fmt: skip
+    assert chased(game, "pairs") == ["right", "left"]
+
+
+def test_one_of_a_pair_does_not_step_beside_the_prey_while_its_mate_is_far():
+    game = world("""
+        0 . * . .
+        . . . . .
+        . . . . .
+        . . . . .
+        . . . . 1
+    """, **PAIRS, sight=4)  # fmt: skip
+    first, second = chased(game, "pairs")
+    assert first != "right" and second in ("up", "left")  # the far one comes nearer
+
+
+def test_one_of_a_pair_leaves_the_prey_beside_it_while_its_mate_is_far():
+    game = world("""
+        . . . . .
+        . 0 * . .
+        . . . . .
+        . . . . .
+        1 . . . .
+    """, **{**PAIRS, "penalty": -1.5}, sight=4)  # fmt: skip
+    assert chased(game, "pairs")[0] not in ("stay", "right")
+
+
+def test_two_pairs_step_up_to_the_prey_that_is_near_each():
+    game = world("""
+        0 . * . 2 . .
+        . . . . . . .
+        . . . . . . .
+        . . . . . . .
+        . . . . . . .
+        . . . . . . .
+        . . 3 . * . 1
+    """, **PAIRS, sight=6)  # fmt: skip
+    assert chased(game, "pairs") == ["right", "left", "left", "right"]
+
+
+def test_of_three_near_a_prey_two_step_up_to_it_and_the_third_goes_out_of_its_reach():
+    game = world("""
+        . . . . . . .
+        . . . . . . .
+        . . . . . . .
+        0 . * . 1 . .
+        . . . . . . .
+        . . 2 . . . .
+        . . . . . . .
+    """, **PAIRS, sight=6)  # fmt: skip
+    play(game, *(game.env.action_names.index(name) for name in chased(game, "pairs")))
+    distances = [abs(row - 3) + abs(column - 2) for row, column in (position(game, i) for i in range(3))]
+    assert sorted(distances) == [1, 1, 3]  # to where the prey stood; it moves after them
+
+
+@pytest.mark.parametrize(("preset", "at_least"), [("qtran_code_5x5_p0.5", 25), ("qtran_code_5x5_p1.5", 19)])
+def test_pairs_earn_much_more_than_nothing_and_stand_for_the_heuristic(preset, at_least):
+    env = environment("predator_prey_v1", preset)
+    assert list(env.scripted) == ["pairs", "chaser"]
+    assert returns_of(env.scripted["pairs"](env).act, env, 100).mean() > at_least
+
+
+def test_pairs_play_only_where_everybody_sees_everything_and_trying_alone_is_punished():
+    for preset in (None, "stag_p-2", "ma_gym_5x5", "qtran_paper_5x5_p1"):
+        assert list(environment("predator_prey_v1", preset).scripted) == ["chaser"]
+    code = functools.partial(environment, "predator_prey_v1", "qtran_code_5x5_p1")
+    assert "pairs" in code().scripted
+    for params in ({"penalty": 0.0}, {"sight": 3}, {"view": "window"}, {"observe_predators": False}):
+        assert "pairs" not in code(**params).scripted
+    with pytest.raises(FileNotFoundError, match="a team that plays predator_prey_v1: random, heuristic, chaser"):
+        named_team("pairs", code(penalty=0.0))
 
 
 def uniform_weights(mask: np.ndarray) -> np.ndarray:
