@@ -62,7 +62,10 @@ Presets
     More than two agents, all new here: in `coordination_k_of_n` the team earns 1 when exactly k of n agents play A, so
     that agents who are alike must choose differently; in `stag_hunt_n` each agent hunts the stag (A) or a hare (B), a
     hare is worth 3 to the team, and the stag 4 for each agent, but only if all hunt it. Averaged over what the others
-    may do, the stag is worth more than the hare with two agents, as much with three, and less from four on.
+    may do, the stag is worth more than the hare with two agents, as much with three, and less from four on. For other
+    numbers `coordination(k, n)` and `stag_hunt(n)` in `coopgym.envs.matrix_game` build the tables:
+    `coopgym.make("matrix_game_v1", payoff=coordination(3, 5))`: exactly 3 of 5 agents must play A.
+    `coopgym.make("matrix_game_v1", payoff=stag_hunt(3))`: the stag takes 3 agents.
 
     Several steps: `two_step` and `two_state_mmdp`. They are presets of this family and not families of their own, for
     both are nothing but payoff and transition tables, a few numbers each; states, views, drawing and known optimum are

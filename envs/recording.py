@@ -17,12 +17,13 @@ import numpy as np
 
 from coopgym.envs import environment
 from coopgym.envs.core import Batch, Environment, Scene
-from coopgym.envs.rendering import Trail, picture, pixels
+from coopgym.envs.rendering import AGENTS, FAINT, FOG, INK, LINE, PAPER, STRIP, Trail, picture, pixels
 from coopgym.envs.teams import RANDOM, Policy, named_team
 
 COLOURS = 63  # of a palette, besides UNCHANGED; more make larger files and no better ones
 UNCHANGED = 63  # stands in a frame for "as in the frame before"
 BINS = 1 << 15
+NAMED = np.array([*AGENTS, INK, FAINT, LINE, STRIP, PAPER, FOG])  # [K, 3], colours that tell things apart: kept exactly
 FASTEST = 50  # frames in a second; viewers slow down what asks for more
 LAST_FRAME = 1500  # how long it is shown before the animation starts again, milliseconds
 
@@ -161,6 +162,7 @@ class _Changes(NamedTuple):
     frames: list[tuple[np.ndarray, np.ndarray]]  # of each, which pixels are new and their bins
     counts: np.ndarray  # [BINS], new pixels in each bin
     sums: np.ndarray  # [BINS, 3], the sum of their colours
+    named: np.ndarray  # [K, 3], those of the NAMED colours that occur
 
 
 def _changes(frames: Iterable[np.ndarray]) -> _Changes:
@@ -168,20 +170,28 @@ def _changes(frames: Iterable[np.ndarray]) -> _Changes:
     found: list[tuple[np.ndarray, np.ndarray]] = []
     shape, before = None, None
     counts, sums = np.zeros(BINS), np.zeros((BINS, 3))
+    named_bins, occurs = _bins(NAMED), np.zeros(len(NAMED), bool)
     for frame in frames:
         frame = _checked_frame(frame, shape)
-        shape = frame.shape
-        red, green, blue = (frame[:, :, k].ravel().astype(np.uint16) >> 3 for k in range(3))
-        bins = red << 10 | green << 5 | blue
+        shape, colours = frame.shape, frame.reshape(-1, 3)
+        bins = _bins(colours)
         where = np.arange(bins.size) if before is None else np.flatnonzero(bins != before)
         before, new = bins, bins[where]
         found.append((where, new))
         counts += np.bincount(new, minlength=BINS)
         for k in range(3):
-            sums[:, k] += np.bincount(new, frame[:, :, k].ravel()[where], BINS)
+            sums[:, k] += np.bincount(new, colours[where, k], BINS)
+        for k in np.flatnonzero(~occurs):
+            occurs[k] = (colours[where[new == named_bins[k]]] == NAMED[k]).all(axis=1).any()
     if shape is None:
         raise ValueError("there are no frames; a GIF needs at least one")
-    return _Changes(shape[:2], found, counts, sums)
+    return _Changes(shape[:2], found, counts, sums, NAMED[occurs])
+
+
+def _bins(colours: np.ndarray) -> np.ndarray:
+    """The bins [K] of colours [K, 3]."""
+    red, green, blue = (colours[:, k].astype(np.uint16) >> 3 for k in range(3))
+    return red << 10 | green << 5 | blue
 
 
 def _checked_frame(frame: np.ndarray, shape: tuple[int, ...] | None) -> np.ndarray:
@@ -195,10 +205,16 @@ def _checked_frame(frame: np.ndarray, shape: tuple[int, ...] | None) -> np.ndarr
 
 
 def _palette(changes: _Changes) -> tuple[np.ndarray, np.ndarray]:
-    """The mean colours of the fullest bins, [colours, 3] uint8, and for each bin the index of the nearest, [BINS]."""
+    """The palette, [colours, 3] uint8, and for each bin the index of the nearest colour, [BINS].
+
+    It holds the named colours that occur, then the mean colours of the fullest bins.
+    """
     used = np.flatnonzero(changes.counts)
-    means = changes.sums[used] / changes.counts[used, None]
-    palette = means[np.argsort(-changes.counts[used], kind="stable")[:COLOURS]].round()
+    counts = changes.counts[used]
+    means = changes.sums[used] / counts[:, None]
+    named = np.searchsorted(used, _bins(changes.named))
+    means[named], counts[named] = changes.named, np.inf
+    palette = means[np.argsort(-counts, kind="stable")[:COLOURS]].round()
     distance, index = np.full(len(used), np.inf), np.zeros(BINS, np.uint8)
     for k, colour in enumerate(palette):
         to_this = np.square(means - colour).sum(axis=1)

@@ -34,6 +34,7 @@ WIDTH, HEIGHT = 600, 680  # of a picture, pixels
 MARGIN, BAND = 20, 40  # around the scene; the height of a strip
 FINE = 2  # drawn pixels for each pixel of the picture
 SMALLEST = 5  # height of a text, pixels
+UNSEEN = ("dummy", "offscreen")  # SDL's drivers that show nothing; SDL takes them where it finds no display
 TRAIL = 8  # steps for which a window shows where the agents have been
 MINUS = "\N{MINUS SIGN}"
 
@@ -484,6 +485,9 @@ class Window:
             if not self._pygame.display.get_init():
                 self._pygame.display.init()
                 self._started_display = True
+            driver = self._pygame.display.get_driver()
+            if driver in UNSEEN and not os.environ.get("SDL_VIDEODRIVER"):
+                raise self._pygame.error(f"SDL found nothing better than its driver {driver!r}, which shows nothing")
             self._screen = self._pygame.display.set_mode(size, self._pygame.RESIZABLE)
         except self._pygame.error as error:
             self.close()

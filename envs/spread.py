@@ -629,7 +629,8 @@ class Spread(Environment):
         for x, y in agents[overlaps.any(axis=0) | overlaps.any(axis=1)]:
             canvas.ring(x, y, AGENT_RADIUS, VERMILLION, 4)
         width = plane.end(canvas, half)
-        canvas.text(20, 24, f"landmarks covered: {covered.sum()} of {len(landmarks)}", 16, FAINT, "left")
+        if len(landmarks):
+            canvas.text(20, 24, f"landmarks covered: {covered.sum()} of {len(landmarks)}", 16, FAINT, "left")
         canvas.text(width - 20, 24, f"collisions: {overlaps.sum()}", 16, FAINT, "right")
 
     def _seen_by(self, scene: Scene, i: int) -> tuple[np.ndarray, np.ndarray]:

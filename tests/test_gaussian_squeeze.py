@@ -9,7 +9,7 @@ import pytest
 
 from coopgym.envs import environment
 from coopgym.envs.core import Batch
-from coopgym.envs.gaussian_squeeze import Local, Squeeze
+from coopgym.envs.gaussian_squeeze import MULTI, SINGLE, TOPS, Local, Squeeze, worth
 from coopgym.envs.teams import RandomTeam
 from tests.oracle import TWINS
 
@@ -97,6 +97,19 @@ def test_kernels_play_as_the_twin_does(params):
 def test_the_reward_is_a_hill_or_two_over_the_mean_of_what_is_added(actions, single, multi):
     for domains, reward in (("single", single), ("multi", multi)):
         assert earned(placed([1, 1], domains=domains), actions) == pytest.approx(reward, rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("domains", "top", "middle", "reward"), [(SINGLE, 0, 8, 8.008), (MULTI, 0, 8, 8.009), (MULTI, 1, 5, 5.049)]
+)
+def test_the_hills_are_as_high_as_is_written_and_where(domains, top, middle, reward):
+    amounts = np.linspace(middle - 1, middle + 1, 200_001)
+    rewards = amounts * np.exp(-((amounts - 8) ** 2) / 0.25)
+    if domains == MULTI:
+        rewards += amounts * np.exp(-((amounts - 5) ** 2))
+    assert TOPS[top] == pytest.approx(amounts[rewards.argmax()], abs=0.0005)
+    assert worth(TOPS[top], domains) == pytest.approx(rewards.max(), abs=1e-5)
+    assert rewards.max() == pytest.approx(reward, abs=0.0005)
 
 
 def test_an_effort_counts_as_much_as_the_agent_has_capacity():

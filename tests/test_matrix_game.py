@@ -2,13 +2,14 @@
 
 import itertools
 import math
+import re
 from typing import Any
 
 import numpy as np
 import pytest
 
 import coopgym
-from coopgym.envs import environment
+from coopgym.envs import environment, matrix_game
 from coopgym.envs.core import Batch, Environment
 from coopgym.envs.matrix_game import END, PRESETS, Best, coordination, stag_hunt
 from tests.games import choose
@@ -162,6 +163,12 @@ def test_the_more_hunt_the_less_the_stag_is_worth_on_average(n, stag, hare):
     table = np.array(stag_hunt(n))
     for i in range(n):
         assert [table.take(a, axis=i).mean() for a in (0, 1)] == [stag, hare]
+
+
+def test_the_text_names_the_functions_that_build_tables_with_lines_that_work():
+    lines = re.findall(r"`(coopgym\.make\(.*?\))`", matrix_game.__doc__)
+    agents = [len(eval(line, {"coopgym": coopgym, **vars(matrix_game)}).possible_agents) for line in lines]
+    assert agents == [5, 3]
 
 
 # --- random tables ------------------------------------------------------------------------------------------------

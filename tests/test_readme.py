@@ -11,6 +11,8 @@ import pytest
 import coopgym
 from coopgym.cli import COMMANDS, main
 from coopgym.envs import ENVIRONMENTS
+from coopgym.envs.specification import anchors
+from coopgym.envs.teams import RANDOM
 from coopgym.options import parsed_line
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -93,6 +95,16 @@ def test_the_table_of_commands_names_all_of_them():
 
 def test_the_readme_names_every_environment():
     assert all(f"| `{id}` |" in TEXTS["README.md"] for id in ENVIRONMENTS)
+
+
+def test_the_table_of_environments_gives_the_random_returns_that_are_shipped():
+    section, found = TEXTS["README.md"].split("### The environments\n")[1].split("\n## ")[0], {}
+    for id, returns in re.findall(r"^\| `(\w+)` \|.*\| (.+) \|$", section, re.MULTILINE):
+        for preset, mean in re.findall(r"(?:^|; )(?:`(\w+)` )?(-?[\d.]+)", returns):
+            found[id, preset or None] = mean
+    shipped = {game: {anchor.name: anchor.mean for anchor in anchors(*game)}[RANDOM] for game in found}
+    assert found == {game: f"{mean:.1f}" for game, mean in shipped.items()}
+    assert {id for id, _ in found} == {*ENVIRONMENTS} - {"matrix_game_v1"}  # whose return depends on the table
 
 
 def test_pictures_and_pages_that_are_linked_exist_and_are_small():

@@ -15,7 +15,7 @@ from PIL import Image
 from coopgym.envs import environment, ids
 from coopgym.envs.core import Batch, Environment
 from coopgym.envs.play import Game, play
-from coopgym.envs.recording import LAST_FRAME, record, save_gif, save_mp4
+from coopgym.envs.recording import COLOURS, LAST_FRAME, NAMED, record, save_gif, save_mp4
 from coopgym.envs.rendering import (
     BAND,
     FOG,
@@ -310,6 +310,20 @@ def test_a_window_without_a_screen_is_refused_with_a_way_out():
     assert "rgb_array" in done.stderr.splitlines()[-1]
 
 
+@pytest.mark.parametrize("driver", ["dummy", "offscreen"])
+def test_a_driver_that_shows_nothing_is_refused_unless_it_was_asked_for(monkeypatch, driver):
+    batch = batch_of(environment("spread_v1"))
+    monkeypatch.setenv("SDL_VIDEODRIVER", driver)
+    asked = Renderer(batch.env, "human", fps=100)
+    asked.render(batch.scene())
+    monkeypatch.delenv("SDL_VIDEODRIVER")  # from here on it is as if SDL had chosen the driver itself
+    with pytest.raises(
+        RuntimeError, match=rf"no window can be opened here \(.*'{driver}'.*\); render_mode='rgb_array'"
+    ):
+        Renderer(batch.env, "human").render(batch.scene())
+    asked.close()
+
+
 def test_wrong_modes_and_paces_are_refused():
     env = environment("spread_v1")
     with pytest.raises(ValueError, match="render_mode is 'ascii'; it must be one of human, rgb_array"):
@@ -364,6 +378,23 @@ def test_an_animation_shows_what_was_drawn(tmp_path):
             gif.seek(k)
             difference = np.abs(np.asarray(gif.convert("RGB")).astype(int) - drawn)
             assert difference.mean() < 0.5 and difference.max() < 60
+
+
+def test_an_animation_keeps_the_named_colours_however_few_their_pixels_are(tmp_path):
+    levels = np.arange(16, 256, 32)
+    crowd = np.stack(np.meshgrid(levels, levels, levels), axis=-1).reshape(-1, 3)
+    drawn = np.concatenate([np.repeat(crowd, 4, axis=0), NAMED]).astype(np.uint8)[None]
+    save_gif([drawn], tmp_path / "a.gif")
+    with Image.open(tmp_path / "a.gif") as gif:
+        shown = np.asarray(gif.convert("RGB"))
+    np.testing.assert_array_equal(shown[0, -len(NAMED) :], NAMED)
+    assert len(np.unique(shown[0], axis=0)) == COLOURS  # the rest of the palette is the crowd's
+
+
+def test_a_colour_close_to_a_named_one_stays_what_it_is(tmp_path):
+    save_gif([np.full((4, 5, 3), 250, np.uint8)], tmp_path / "a.gif")  # in the bin of PAPER
+    with Image.open(tmp_path / "a.gif") as gif:
+        assert (np.asarray(gif.convert("RGB")) == 250).all()
 
 
 def test_recording_the_same_seed_writes_the_same_file(tmp_path):

@@ -13,7 +13,7 @@ from coopgym.envs import environment
 from coopgym.envs.assignment import cheapest_assignment
 from coopgym.envs.core import Batch, bounds, slices, unbounded
 from coopgym.envs.parameters import parameters_of
-from coopgym.envs.rendering import picture, pixels
+from coopgym.envs.rendering import Canvas, picture, pixels
 from coopgym.envs.spread import Assignment, Params, position_bound, velocity_bound
 from tests.oracle import TWINS
 
@@ -738,6 +738,19 @@ def test_the_picture_of_what_an_agent_sees_holds_nothing_else(params):
     np.testing.assert_array_equal(seen_by_agent_0(), before)
     game.arrays.position[0, 1] += 0.1
     assert not np.array_equal(seen_by_agent_0(), before)
+
+
+def test_the_picture_of_what_an_agent_sees_counts_landmarks_only_where_it_sees_some(monkeypatch):
+    game, written = placed([(0, 0), (0.9, 0.9)], [(0.9, -0.9), (0.1, -0.3)], sight=0.5), []
+    monkeypatch.setattr(Canvas, "text", lambda canvas, x, y, text, *args, **kwargs: written.append(text) or 0.0)
+
+    def counts(viewer: int) -> list[str]:
+        written.clear()
+        picture(game.env, game.scene()._replace(viewer=viewer))
+        return [text for text in written if text.startswith(("landmarks", "collisions"))]
+
+    assert counts(0) == ["landmarks covered: 0 of 1", "collisions: 0"]
+    assert counts(1) == ["collisions: 0"]
 
 
 def test_the_arrow_keys_push_where_they_point():
