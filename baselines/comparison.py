@@ -36,7 +36,7 @@ from coopgym.baselines.reference import (
     word_of_game,
 )
 from coopgym.baselines.results import Result, check_finished, differing, fields, find_runs
-from coopgym.baselines.statistics import Estimate, estimate, improvement, iqm, normalised
+from coopgym.baselines.statistics import Estimate, estimate, improvement, iqm, luck, normalised
 from coopgym.envs.core import Environment
 from coopgym.envs.parameters import nearest
 from coopgym.envs.specification import table
@@ -355,10 +355,10 @@ def judged(ours: str, theirs: str, metric: str, mine: np.ndarray, other: np.ndar
             f"; {runs[0]} against {runs[1]} runs are too few for any verdict, as chance alone puts all of one above "
             f"all of the other {100 * by_luck:.0f} times in 100; train {needed} seeds, at least"
         )
-    elif chance.low > 0.5:
-        word = "better"
-    elif chance.high < 0.5:
-        word = "worse"
+    elif (by_luck := luck(mine, other)) < LEVEL and not chance.low <= 0.5 <= chance.high:
+        word = "better" if chance.value > 0.5 else "worse"
+    elif not chance.low <= 0.5 <= chance.high:
+        reason = f"; chance alone takes so few runs as far apart {100 * by_luck:.0f} times in 100"
     elif chance.low == chance.high:
         reason = "; as many runs are ahead as behind, or all are equal"
     else:

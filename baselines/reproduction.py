@@ -19,8 +19,9 @@ from typing import Any
 
 import numpy as np
 
-from coopgym.baselines.reference import ReferenceRun, runs_on, score_of, shipped_fields
-from coopgym.baselines.results import Result, read_run
+from coopgym.baselines import algorithm as algorithm_named
+from coopgym.baselines.reference import TASKS, ReferenceRun, runs_on, score_of, shipped_fields
+from coopgym.baselines.results import Result, game_of, read_run
 from coopgym.baselines.statistics import Estimate, prediction
 from coopgym.baselines.train import train
 from coopgym.envs import environment
@@ -101,6 +102,10 @@ def reproduce(
     out: the run's folder; without it the run is not kept. Raises ValueError for an algorithm or a task that the
     reference does not have.
     """
+    algorithm_named(algorithm)  # an unknown name is an error before all else
+    game = game_of(environment(id, preset))
+    tasks = [task for task in TASKS if task[0] == id and game_of(environment(*task)) == game]
+    id, preset = tasks[0] if tasks else (id, preset)  # as the reference spells the same game
     env, fields = environment(id, preset), shipped_fields(algorithm, id, preset)
     runs = runs_on(env).get(algorithm)
     if not runs:

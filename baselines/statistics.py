@@ -15,6 +15,7 @@ Differences from rliable
 """
 
 import functools
+import itertools
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -82,6 +83,27 @@ def improvement(ours: np.ndarray, theirs: np.ndarray) -> np.ndarray:
     """
     ahead = ours[..., :, None, :] - theirs[..., None, :, :]
     return np.asarray((np.sign(ahead) / 2 + 0.5).mean((-3, -2, -1)))
+
+
+def luck(ours: np.ndarray, theirs: np.ndarray, seed: int = 0, orders: int = 10_000) -> float:
+    """How often chance alone takes the chance of improvement as far from one half, to either side: a p-value.
+
+    ours: [R, K], theirs: [R', K]. A permutation test: within each task, any R of the R + R' runs may as well be ours.
+    All orders count where there is one task and they are not more than `orders`; else so many are drawn.
+    """
+    random, runs, tasks = np.random.default_rng(seed), len(ours), ours.shape[1]
+    exact = tasks == 1 and math.comb(runs + len(theirs), runs) <= orders
+    chances = np.zeros(())
+    for k in range(tasks):
+        scores = np.concatenate([ours[:, k], theirs[:, k]])
+        ranks = (np.sign(scores[:, None] - scores) / 2 + 0.5).sum(1) + 0.5  # from 1 on, the mean of equal ones
+        if exact:
+            sums = np.array([sum(chosen) for chosen in itertools.combinations(ranks.tolist(), runs)])
+        else:
+            sums = ranks[random.random((orders, len(ranks))).argsort(1)[:, :runs]].sum(1)
+        chances = chances + (sums - runs * (runs + 1) / 2) / (runs * len(theirs)) / tasks
+    as_far = int((np.abs(chances - 0.5) >= abs(float(improvement(ours, theirs)) - 0.5) - 1e-9).sum())
+    return as_far / len(chances) if exact else (as_far + 1) / (len(chances) + 1)
 
 
 def profile(scores: np.ndarray, levels: np.ndarray) -> np.ndarray:

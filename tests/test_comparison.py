@@ -113,6 +113,22 @@ def test_few_runs_get_no_verdict_however_far_they_are_apart(ours: int, theirs: i
         assert f"train {needed} seeds, at least" in str(found)
 
 
+def test_a_difference_that_chance_makes_often_gets_no_verdict() -> None:
+    ours, theirs = np.array([[7.5], [8.5]]), np.arange(10.0)[:, None]  # 12 of 66 orders have as much of a difference
+    found = judged("mine", "qmix", "final", ours, theirs)
+    assert found.chance.low > 0.5 and found.word == "cannot tell"
+    assert "chance alone takes so few runs as far apart 18 times in 100" in str(found)
+
+
+@pytest.mark.parametrize(("ours", "theirs", "tasks"), [(2, 10, 1), (3, 10, 2), (4, 4, 1)])
+def test_runs_of_one_kind_seldom_get_a_verdict(ours: int, theirs: int, tasks: int) -> None:
+    random = np.random.default_rng(5)
+    for kind in (random.standard_normal, lambda size: random.random(size) < 0.5):
+        pairs = [(kind((ours, tasks)) * 1.0, kind((theirs, tasks)) * 1.0) for _ in range(200)]
+        words = [judged("a", "b", "final", *pair).word for pair in pairs]
+        assert words.count("cannot tell") >= 183  # 5 in 100 may be wrong: of 200, more than 17 are so 1 time in 100
+
+
 def test_several_tasks_are_judged_together_on_the_scale_of_their_anchors(tmp_path: Path) -> None:
     for preset, final in (("climbing", 11.0), ("qtran3x3", 8.0)):
         made_runs(tmp_path / preset, [final] * 4, "mine", id=MATRIX, preset=preset, std=0.0)

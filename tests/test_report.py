@@ -266,6 +266,8 @@ def test_a_verdict_says_what_is_shown_and_what_may_be_luck() -> None:
     lone = verdict(task(group("lone", -29.0), group("low", -60.0, -61.0), group("none", unfinished=2)))
     assert lone[0] == f"lone has the highest score, {MINUS}29.0 [one run], the interquartile mean of one run."
     assert lone[2].startswith("Ahead of low (1.00 [one run]) it may be by luck, or not at all.")
+    few = verdict(task(group("high", -29.0, -28.0), group("low", -60.0, -61.0)))
+    assert few[2].startswith("Ahead of low (1.00 [1.00, 1.00]) it may be by luck, or not at all.")  # 2 of 6 orders
     words = " ".join(
         verdict(
             task(

@@ -113,6 +113,12 @@ def test_what_the_reference_does_not_hold_cannot_be_reproduced() -> None:
         coopgym.reproduce("qmx", "spread_v1")
 
 
+def test_a_game_is_found_whatever_it_is_called(trains_to: Any) -> None:
+    calls = trains_to(-28.0)
+    assert coopgym.reproduce("qmix", "spread_v1", "mpe2", seed=0).inside  # the preset of all defaults
+    assert calls[0]["env"].preset is None
+
+
 # The real thing: what has been learnt on the matrix games is learnt again.
 
 

@@ -11,6 +11,7 @@ from coopgym.baselines.statistics import (
     estimate,
     improvement,
     iqm,
+    luck,
     mean,
     median,
     normalised,
@@ -157,3 +158,19 @@ def test_an_interval_covers_the_truth_as_often_as_it_says():
         found = estimate(mean, random.normal(0.5, 0.2, (10, 5)), seed=study, replicates=1000)
         covered += found.low <= 0.5 <= found.high
     assert 0.935 <= covered / 2000 <= 0.965
+
+
+def test_luck_is_the_p_value_of_mann_and_whitneys_test_where_all_orders_can_be_counted() -> None:
+    ours, theirs = np.array([[8.0], [9.0], [10.0]]), np.arange(4.0)[:, None]
+    assert luck(ours, theirs) == luck(theirs, ours) == 2 / 35  # all of one above all of the other, of 35 orders
+    assert luck(np.array([[1.0], [4.0]]), np.array([[2.0], [3.0]])) == 1.0  # as many ahead as behind
+    assert luck(np.ones((3, 1)), np.ones((5, 1))) == 1.0
+
+
+def test_drawn_orders_say_the_same_as_all_of_them() -> None:
+    random = np.random.default_rng(1)
+    ours, theirs = random.normal(1, 1, (5, 1)), random.normal(0, 1, (6, 1))
+    assert luck(ours, theirs, orders=461) == pytest.approx(luck(ours, theirs, orders=462), abs=0.08)  # of 462
+    assert luck(ours, theirs, orders=40_000) == luck(ours, theirs)
+    both = [np.repeat(group, 2, 1) for group in (ours, theirs)]
+    assert luck(*both) < luck(ours, theirs)  # two tasks that say the same
