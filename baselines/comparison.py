@@ -176,7 +176,9 @@ def compare_runs(places: Iterable[str | Path], to: Sequence[str | Path]) -> Comp
         raise ValueError("compare needs something to compare to; give algorithms such as qmix, or folders of runs")
     ours = grouped_runs(finished(find_runs(folders(places)), warnings), warnings)
     games = {game: runs[0] for group in ours for game, runs in group.runs.items()}
-    theirs = [group for place in to for group in opponents(place, games, [one.name for one in ours], warnings)]
+    theirs = [
+        group for place in dict.fromkeys(to) for group in opponents(place, games, [one.name for one in ours], warnings)
+    ]
     for group in theirs:
         check_overlap(ours, group)
     common = [game for game in games if any(game in group.runs for group in theirs)]

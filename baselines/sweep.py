@@ -15,6 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
+from coopgym.baselines.files import CONFIG
 from coopgym.baselines.sweep_asked import ask
 from coopgym.baselines.sweep_claims import Watch, bury
 from coopgym.baselines.sweep_cluster import Cluster
@@ -66,10 +67,15 @@ def sweep(
         needing("ray", "ray")  # or says so before anything is written
     if workers is not None and workers < 1:
         raise ValueError(f"workers is {workers}; it must be 1 or more")
+    if (out / CONFIG).exists():
+        raise ValueError(f"{out} is the folder of a run; give the sweep one of its own")
     if algorithms is not None and envs is not None:
         ask(out, algorithms, envs, SEEDS if seeds is None else seeds, hyperparameters, fields)
     elif (algorithms, envs, seeds, hyperparameters) != (None,) * 4 or fields:
-        raise ValueError("a sweep needs algorithms and envs; with nothing but its folder, one that was begun goes on")
+        raise ValueError(
+            "a sweep needs algorithms and envs; to extend one, give all that it was begun with, and more; with nothing "
+            "but its folder, it goes on"
+        )
     plan, call = read_plan(out), uuid.uuid4().hex
     for job in plan.jobs:
         job.error(out).unlink(missing_ok=True)

@@ -55,6 +55,11 @@ def verdict(comparison: Comparison, metric: str = "final") -> tuple[str, str]:
 # Verdicts.
 
 
+def test_an_opponent_that_is_named_twice_counts_once(tmp_path: Path) -> None:
+    made_runs(tmp_path, [-26.0, -27.0, -25.5, -26.5, -26.2], "mine")
+    assert len(compare_runs([tmp_path], ["qmix", "qmix"]).groups) == 2
+
+
 def test_runs_that_are_all_above_the_reference_are_better(tmp_path: Path) -> None:
     made_runs(tmp_path, [-26.0, -27.0, -25.5, -26.5, -26.2], "mine")
     found = compare_runs([tmp_path], ["qmix"])

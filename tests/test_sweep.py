@@ -384,6 +384,14 @@ def test_a_job_that_kills_its_processes_fails_in_the_end(out: Path, here: None) 
     assert "3 processes were killed" in job.error(out).read_text().partition("\n")[0]
 
 
+def test_the_folder_of_a_run_is_no_place_for_a_sweep(out: Path, here: None) -> None:
+    out.mkdir()
+    (out / "config.json").write_text("{}")
+    with pytest.raises(ValueError, match="is the folder of a run; give the sweep one of its own"):
+        sweep(out, "vdn", "matrix_game_v1")
+    assert [file.name for file in out.iterdir()] == ["config.json"]
+
+
 def test_a_folder_in_the_way_is_named_and_left_alone(out: Path, here: None) -> None:
     place = out / "vdn" / GAME / "seed0"
     place.mkdir(parents=True)
