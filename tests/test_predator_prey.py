@@ -480,8 +480,11 @@ def test_the_state_is_the_whole_board_row_by_row():
     np.testing.assert_array_equal(state.reshape(3, 6), [[1, 0, 0, 0, 0, 1], [0, 0, 1, 0, 0, 0], [0, 1, 0, 0, 0, 0]])
 
 
-@pytest.mark.parametrize("view", ["window", "offsets"])
-@pytest.mark.parametrize("rules", ["stag", "qtran", "ma_gym"])
+OTHER_RULES = [pytest.param(rules, marks=pytest.mark.slow) for rules in ("qtran", "ma_gym")]  # each must be compiled
+
+
+@pytest.mark.parametrize("view", ["window", pytest.param("offsets", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("rules", ["stag", *OTHER_RULES])
 def test_the_state_does_not_depend_on_sight(rules, view):
     envs = [environment("predator_prey_v1", rules=rules, view=view, sight=sight) for sight in (1, 12)]
     near, far = (Batch(env, 20, seed=3) for env in envs)
@@ -494,7 +497,7 @@ def test_the_state_does_not_depend_on_sight(rules, view):
     assert (near.out.state != first).any()
 
 
-@pytest.mark.parametrize("rules", ["stag", "qtran", "ma_gym"])
+@pytest.mark.parametrize("rules", ["stag", *OTHER_RULES])
 def test_whoever_sees_the_whole_board_sees_the_state(rules):
     batch = Batch(environment("predator_prey_v1", rules=rules, sight=9), 5, seed=3)
     out = batch.reset()
@@ -511,7 +514,7 @@ def test_whoever_sees_the_whole_board_sees_the_state(rules):
             assert window.sum() == 16
 
 
-@pytest.mark.parametrize("rules", ["qtran", "ma_gym"])
+@pytest.mark.parametrize("rules", OTHER_RULES)
 def test_with_offsets_to_the_whole_board_and_its_own_place_a_predator_knows_the_state(rules):
     env = environment("predator_prey_v1", rules=rules, view="offsets", sight=9, observe_position=True)
     out = Batch(env, 5, seed=3).reset()
