@@ -381,14 +381,14 @@ def _leads(size: int, moves: list[tuple[int, int]]) -> np.ndarray:
 def _are_beside(size: int) -> np.ndarray:
     """Whether two cells share an edge, [cells, cells]."""
     row, column = np.divmod(np.arange(size**2), size)
-    return np.abs(row[:, None] - row) + np.abs(column[:, None] - column) == 1
+    return np.asarray(np.abs(row[:, None] - row) + np.abs(column[:, None] - column) == 1)
 
 
 def _risk(size: int) -> np.ndarray:
     """The chance that a prey is beside a predator after the prey's move, [cells, cells], the predator's cell first."""
     here, prey = np.ogrid[: size**2, : size**2]
     goes = [np.where(to == here, prey, to) for to in _leads(size, [*BESIDE, STAY]).T[:, None]]
-    return np.mean([_are_beside(size)[here, to] for to in goes], 0)
+    return np.asarray(np.mean([_are_beside(size)[here, to] for to in goes], 0))
 
 
 @functools.cache
@@ -448,7 +448,7 @@ class PredatorPrey(Environment):
         if p.respawn and p.rules != "qtran":
             raise ValueError(f"respawn is True; only under the rules 'qtran' prey come back, and rules is {p.rules!r}")
         if Pairs.can_play(p):
-            self.scripted = {"pairs": Pairs, **type(self).scripted}  # the best first
+            self.scripted = {"pairs": Pairs, **type(self).scripted}  # type: ignore[misc]  # of this game alone
         self.n_agents = p.n_predators
         self.action_names = ACTIONS[p.rules]
         self.observation_layout = tuple(self._observation_layout())

@@ -181,8 +181,8 @@ def _changes(frames: Iterable[np.ndarray]) -> _Changes:
         counts += np.bincount(new, minlength=BINS)
         for k in range(3):
             sums[:, k] += np.bincount(new, colours[where, k], BINS)
-        for k in np.flatnonzero(~occurs):
-            occurs[k] = (colours[where[new == named_bins[k]]] == NAMED[k]).all(axis=1).any()
+        for name in np.flatnonzero(~occurs):
+            occurs[name] = (colours[where[new == named_bins[name]]] == NAMED[name]).all(axis=1).any()
     if shape is None:
         raise ValueError("there are no frames; a GIF needs at least one")
     return _Changes(shape[:2], found, counts, sums, NAMED[occurs])

@@ -46,7 +46,8 @@ class RandomTeam:
 
 def team_names(family: Any) -> list[str]:
     """The names of the teams that play an environment, or any game of a family, without any training."""
-    games = [family(preset) for preset in (None, *family.presets)] if isinstance(family, type) else [family]
+    presets = (None, *family.presets)
+    games = [family(preset) for preset in presets] if isinstance(family, type) else [family]
     scripted = dict.fromkeys(name for game in games for name in game.scripted)
     return [RANDOM, *([HEURISTIC] if scripted else []), *scripted]
 
