@@ -45,7 +45,7 @@ class Config(learner.Config):
     td_lambda: float = 0.95
     """Lambda of the generalised advantage estimate: 0 trusts the critic, 1 the return."""
     recurrent: bool = False
-    """Whether agents remember, by a GRU; on spread, where all is in sight, that keeps them from learning."""
+    """Whether agents remember, by a GRU; on spread, where all is in sight, MAPPO learns far more slowly with it."""
     learning_rate: float = 2e-3
     """Step size at the start."""
     learning_rate_end: float = 2e-3

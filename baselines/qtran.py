@@ -20,7 +20,7 @@ Differences from the paper and from others' code
     - Q_jt = B + F(u) - F(mean action), and V = B + a network of the state, where B, what the situation is worth, is a
       constant in V: so it cancels in both conditions, which compare what actions add. With two networks that learn the
       situation's worth apart, as in the authors' code and PyMARL's, their errors outweigh what actions add, and decide
-      which of the inequalities are broken: after 300 000 steps of `spread_v1` the team stood at -69 in place of -54.
+      which of the inequalities are broken: after 300 000 steps of `spread_v1` the team stood at -64 in place of -54.
     - In F an action scales and shifts what is known of the agent's history; PyMARL's encoder adds the two. That hides
       how one depends on the other: after 60 000 steps of the authors' own game, `qtran_code_5x5_p0.5`, the team stood
       at -7 in place of -2. ELU, as the authors' code, in place of PyMARL's ReLU: with ReLU, learning the mean payoff
