@@ -357,10 +357,12 @@ def judged(ours: str, theirs: str, metric: str, mine: np.ndarray, other: np.ndar
             f"; {runs[0]} against {runs[1]} runs are too few for any verdict, as chance alone puts all of one above "
             f"all of the other {100 * by_luck:.0f} times in 100; train {needed} seeds, at least"
         )
-    elif (by_luck := luck(mine, other)) < LEVEL and not chance.low <= 0.5 <= chance.high:
-        word = "better" if chance.value > 0.5 else "worse"
     elif not chance.low <= 0.5 <= chance.high:
-        reason = f"; chance alone takes so few runs as far apart {100 * by_luck:.0f} times in 100"
+        by_luck = luck(mine, other)
+        if by_luck < LEVEL:
+            word = "better" if chance.value > 0.5 else "worse"
+        else:
+            reason = f"; chance alone takes so few runs as far apart {100 * by_luck:.0f} times in 100"
     elif chance.low == chance.high:
         reason = "; as many runs are ahead as behind, or all are equal"
     else:

@@ -159,15 +159,14 @@ def readme_tables(folder: Path = FOLDER) -> str:
     small = [task for task in TASKS if task[1] in SMALL_HUNTS and found[task]]
     others = [task for task in TASKS if task not in matrix + small and found[task]]
     parts = []
-    if matrix:
-        titles = [f"`{preset}`" for _, preset in matrix]
-        parts.append(markdown(["`matrix_game_v1`", *titles], [found[task] for task in matrix], with_success))
-    if others:
-        titles = [f"`{task_name(*task)}`" for task in others]
-        parts.append(markdown(["", *titles], [found[task] for task in others], with_interval))
-    if small:
-        titles = [f"`{preset}`" for _, preset in small]
-        parts.append(markdown(["`predator_prey_v1`", *titles], [found[task] for task in small], with_interval))
+    for id, tasks, cell in (
+        ("matrix_game_v1", matrix, with_success),
+        ("", others, with_interval),
+        ("predator_prey_v1", small, with_interval),
+    ):
+        titles = [f"`{preset if id else task_name(own, preset)}`" for own, preset in tasks]
+        if tasks:
+            parts.append(markdown([f"`{id}`" if id else "", *titles], [found[task] for task in tasks], cell))
     return "\n".join(parts)
 
 

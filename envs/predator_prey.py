@@ -276,9 +276,8 @@ class Pairs:
         self.p, self.fields = env.params, {part.name: place for part, place in slices(env.observation_layout)}
         self.leads = _leads(self.p.size, [MOVES[name] for name in env.action_names])
         self.stay = env.noop
-        self.worth, self.worth_after = _prospects(
-            self.p.size, self.p.respawn, self.p.capture_reward, self.p.penalty
-        )  # fmt: skip
+        p = self.p
+        self.worth, self.worth_after = _prospects(p.size, p.respawn, p.capture_reward, p.penalty)
         self.risk = _risk(self.p.size) * self.p.penalty
 
     @staticmethod

@@ -5,9 +5,9 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from coopgym.baselines.comparison import judged
+from coopgym.baselines.comparison import LEVEL
 from coopgym.baselines.report.summary import ENOUGH_SEEDS, Group, Task, Whole, improvements
-from coopgym.baselines.statistics import Estimate
+from coopgym.baselines.statistics import Estimate, luck
 from coopgym.envs.rendering import MINUS
 
 PROVISIONAL = "provisional"
@@ -113,7 +113,9 @@ def _against_others(scores: dict[str, np.ndarray]) -> list[str]:
     if not others:
         return []
     chances = improvements(scores)
-    better = [other for other in others if judged("", "", "", scores[leader], scores[other]).word == "better"]
+    better = [
+        other for other in others if chances[leader, other].low > 0.5 and luck(scores[leader], scores[other]) < LEVEL
+    ]
     unsure = [other for other in others if other not in better]
     findings = []
     if better:
