@@ -36,7 +36,7 @@ from coopgym.baselines.reference import (
     word_of_game,
 )
 from coopgym.baselines.results import Result, check_finished, differing, fields, find_runs
-from coopgym.baselines.statistics import Estimate, estimate, improvement, iqm, luck, normalised
+from coopgym.baselines.statistics import SHARE, Estimate, estimate, improvement, iqm, luck, normalised
 from coopgym.envs.core import Environment
 from coopgym.envs.parameters import nearest
 from coopgym.envs.specification import table
@@ -348,7 +348,7 @@ def verdicts_on(ours: Group, theirs: Group, metric: str) -> list[Verdict]:
 
 def judged(ours: str, theirs: str, metric: str, mine: np.ndarray, other: np.ndarray) -> Verdict:
     """The verdict on scores [R, K] and [R', K] of the same K tasks."""
-    chance, runs = estimate(improvement, mine, other), (len(mine), len(other))
+    chance, runs = estimate(improvement, mine, other, within=SHARE), (len(mine), len(other))
     by_luck = min(1.0, 2 / math.comb(sum(runs), runs[0]) ** mine.shape[1])  # all of one above all of the other
     word, reason = "cannot tell", ""
     if by_luck >= LEVEL:

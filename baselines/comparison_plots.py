@@ -16,7 +16,7 @@ from coopgym.baselines.contest import Contest
 from coopgym.baselines.files import atomic
 from coopgym.baselines.reference import METRICS, bounds, grouped, task_name
 from coopgym.baselines.results import Result
-from coopgym.baselines.statistics import Estimate, bootstrap, iqm, profile
+from coopgym.baselines.statistics import SHARE, Estimate, bootstrap, iqm, profile
 from coopgym.envs.specification import Anchor
 from coopgym.extras import needing
 
@@ -202,7 +202,7 @@ def levels_of(scores: Sequence[np.ndarray]) -> np.ndarray:
 def draw_profile(panel: Any, levels: np.ndarray, scores: np.ndarray, style: dict[str, Any], label: str) -> None:
     share = profile(scores, levels)
     if len(scores) > 1:
-        _, low, high = bootstrap(lambda drawn: profile(drawn, levels), scores, replicates=REPLICATES)
+        _, low, high = bootstrap(lambda drawn: profile(drawn, levels), scores, replicates=REPLICATES, within=SHARE)
         panel.fill_between(levels, low, high, color=style["color"], alpha=0.15, linewidth=0, step="post")
     marked = np.searchsorted(levels, np.quantile(scores, [0.1, 0.3, 0.5, 0.7, 0.9]))  # where something happens
     panel.plot(levels, share, label=label, drawstyle="steps-post", markevery=sorted({*marked.tolist()}), **style)

@@ -11,6 +11,9 @@ Differences from rliable
     - Random draws come from a seed that the caller gives, and the seed is honoured.
     - A replicate draws one run fewer than there are (Hesterberg, "What teachers should know about the bootstrap", The
       American Statistician 2015): as many would make the intervals too narrow, by a twentieth with ten runs.
+    - Percentile intervals are widened by Student's t over the normal deviate, as a few runs do not show how far apart
+      more would lie: without it, an interval of three runs holds the truth three times in four. With it, one of two to
+      four runs of a single task still holds it only in about 91 of 100 studies, from five runs on in 95.
     - Runs are resampled in each task by itself, for every statistic, probabilities of improvement included.
 """
 
@@ -20,11 +23,13 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
+from typing import Any
 
 import numpy as np
 
 REPLICATES = 10_000
 LEVEL = 0.95
+SHARE = (0.0, 1.0)  # what a share or a chance lies within
 CHUNK = 2_000_000  # numbers that are resampled at the same time, at most
 
 Statistic = Callable[..., np.ndarray]  # [..., R, K], or two of them -> [...]
@@ -112,17 +117,24 @@ def profile(scores: np.ndarray, levels: np.ndarray) -> np.ndarray:
 
 
 def bootstrap(
-    statistic: Statistic, *groups: np.ndarray, seed: int = 0, replicates: int = REPLICATES, level: float = LEVEL
+    statistic: Statistic,
+    *groups: np.ndarray,
+    seed: int = 0,
+    replicates: int = REPLICATES,
+    level: float = LEVEL,
+    within: tuple[float, float] = (-math.inf, math.inf),
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """A statistic of groups of scores [R, K, ...] and the ends of its percentile interval: (value, low, high).
+    """A statistic of groups of scores [R, K, ...] and the ends of its widened percentile interval: (value, low, high).
 
     Stratified: in every replicate the runs of each task are drawn anew, with replacement, within that task. The
     statistic takes groups with leading axes, [..., R, K]; of curves, [R, K, P], every point is taken by itself, with
-    the same draws. Raises ValueError for fewer than two runs, which say nothing about their spread.
+    the same draws. within: what the statistic cannot leave. Raises ValueError for fewer than two runs, which say
+    nothing about their spread.
     """
     if any(group.shape[0] < 2 for group in groups):
         raise ValueError("an interval needs two runs of each algorithm, at least; train another seed")
     random = np.random.default_rng(seed)
+    freedom = sum((group.shape[0] - 1) * group.shape[1] for group in groups)
     groups = tuple(_points_first(np.asarray(group, float)) for group in groups)
     value = statistic(*groups)
     rows = max(1, CHUNK // sum(group.size for group in groups))
@@ -130,7 +142,9 @@ def bootstrap(
     for first in range(0, replicates, rows):
         count = min(rows, replicates - first)
         drawn.append(statistic(*(_resampled(group, count, random) for group in groups)))
-    low, high = np.quantile(np.concatenate(drawn), [(1 - level) / 2, (1 + level) / 2], axis=0)
+    ends = np.quantile(np.concatenate(drawn), [(1 - level) / 2, (1 + level) / 2], axis=0)
+    wider = student_quantile((1 + level) / 2, freedom) / NormalDist().inv_cdf((1 + level) / 2)
+    low, high = np.clip(value + wider * (ends - value), *within)
     return value, low, high
 
 
@@ -146,14 +160,15 @@ def _resampled(scores: np.ndarray, count: int, random: np.random.Generator) -> n
     return np.moveaxis(scores[..., draws, np.arange(tasks)], -3, 0)
 
 
-def estimate(
-    statistic: Statistic, *groups: np.ndarray, seed: int = 0, replicates: int = REPLICATES, level: float = LEVEL
-) -> Estimate:
-    """A statistic of scores [R, K] with its stratified bootstrap interval; a single run has none but itself."""
+def estimate(statistic: Statistic, *groups: np.ndarray, level: float = LEVEL, **options: Any) -> Estimate:
+    """A statistic of scores [R, K] with its stratified bootstrap interval; a single run has none but itself.
+
+    options: those of `bootstrap`.
+    """
     if any(group.shape[0] < 2 for group in groups):
         alone = statistic(*(np.asarray(group, float) for group in groups))
         return Estimate(float(alone), -math.inf, math.inf, level)
-    value, low, high = bootstrap(statistic, *groups, seed=seed, replicates=replicates, level=level)
+    value, low, high = bootstrap(statistic, *groups, level=level, **options)
     return Estimate(float(value), float(low), float(high), level)
 
 

@@ -1,11 +1,13 @@
 """Statistics against rliable's figures, cases with a known answer, and the coverage that an interval promises."""
 
 import math
+from statistics import NormalDist
 
 import numpy as np
 import pytest
 
 from coopgym.baselines.statistics import (
+    SHARE,
     Estimate,
     bootstrap,
     estimate,
@@ -47,7 +49,8 @@ def test_figures_are_those_of_rliable(statistic):
 
 
 def test_an_interval_is_that_of_rliable_corrected_for_few_runs():
-    found, wider = estimate(iqm, X, replicates=50_000), math.sqrt(7 / 6)  # a run fewer in each draw
+    found = estimate(iqm, X, replicates=50_000)
+    wider = math.sqrt(7 / 6) * student_quantile(0.975, 30) / 1.959964  # a run fewer in each draw; 5 tasks of 7 runs
     for ours, theirs in ((found.low, 0.53057895), (found.high, 0.73857895)):
         assert ours == pytest.approx(found.value + wider * (theirs - found.value), abs=0.01)
 
@@ -151,13 +154,41 @@ def test_one_score_predicts_nothing():
         prediction(np.array([1.0]))
 
 
-def test_an_interval_covers_the_truth_as_often_as_it_says():
-    """10 runs of 5 tasks: the interval holds the true mean in 95 % of 2,000 studies, give or take."""
+@pytest.mark.parametrize("statistic", [mean, iqm])
+@pytest.mark.parametrize("runs", [5, 10])
+def test_an_interval_covers_the_truth_as_often_as_it_says(statistic, runs):
+    """Runs of 5 tasks: the interval holds the true mean in 95 % of 2,000 studies, give or take."""
     random, covered = np.random.default_rng(0), 0
     for study in range(2000):
-        found = estimate(mean, random.normal(0.5, 0.2, (10, 5)), seed=study, replicates=1000)
+        found = estimate(statistic, random.normal(0.5, 0.2, (runs, 5)), seed=study, replicates=1000)
         covered += found.low <= 0.5 <= found.high
     assert 0.935 <= covered / 2000 <= 0.965
+
+
+def test_an_interval_of_the_chance_of_improvement_covers_it_too():
+    """Runs a standard deviation apart: the chance is that of N(1, 2) to be above 0."""
+    random, covered = np.random.default_rng(0), 0
+    for study in range(2000):
+        ours, theirs = random.normal(1, 1, (10, 1)), random.normal(0, 1, (10, 1))
+        found = estimate(improvement, ours, theirs, seed=study, replicates=1000, within=SHARE)
+        covered += found.low <= NormalDist().cdf(math.sqrt(0.5)) <= found.high
+    assert 0.935 <= covered / 2000 <= 0.965
+
+
+def test_an_interval_of_three_runs_is_wide():
+    """What three runs show of their spread is little: the bootstrap alone would hold the truth 3 times in 4."""
+    random, covered = np.random.default_rng(0), 0
+    for study in range(1000):
+        found = estimate(iqm, random.normal(0.5, 0.2, (3, 1)), seed=study, replicates=1000)
+        covered += found.low <= 0.5 <= found.high
+    assert 0.9 <= covered / 1000 <= 0.965
+
+
+def test_an_interval_stays_within_what_is_possible():
+    ours, theirs = np.array([[1.0], [2.0], [5.0]]), np.array([[0.0], [1.5], [3.0]])
+    found = estimate(improvement, ours, theirs, within=SHARE)
+    assert found.value == pytest.approx(6 / 9) and (found.low, found.high) == (0, 1)
+    assert estimate(improvement, ours, theirs).high > 1
 
 
 def test_luck_is_the_p_value_of_mann_and_whitneys_test_where_all_orders_can_be_counted() -> None:

@@ -5,6 +5,7 @@ interval is a stratified bootstrap interval of 95 %, always from the same seed.
 """
 
 import itertools
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -135,7 +136,10 @@ class Whole:
 
     @cached_property
     def gaps(self) -> dict[str, Estimate]:
-        return {label: statistics.estimate(statistics.optimality_gap, scores) for label, scores in self.scores.items()}
+        return {
+            label: statistics.estimate(statistics.optimality_gap, scores, within=(0.0, math.inf))
+            for label, scores in self.scores.items()
+        }
 
 
 @dataclass(frozen=True)
@@ -204,7 +208,9 @@ def _labels(runs: Sequence[Result]) -> dict[str, str]:
 def improvements(groups: dict[str, np.ndarray]) -> dict[tuple[str, str], Estimate]:
     """For each ordered pair of labels, the chance that a run of the first beats one of the other. groups: [R, K]."""
     return {
-        (ours, theirs): statistics.estimate(statistics.improvement, groups[ours], groups[theirs])
+        (ours, theirs): statistics.estimate(
+            statistics.improvement, groups[ours], groups[theirs], within=statistics.SHARE
+        )
         for ours, theirs in itertools.permutations(groups, 2)
     }
 
@@ -217,7 +223,7 @@ def profile(scores: np.ndarray, levels: np.ndarray) -> tuple[np.ndarray, np.ndar
 
     if len(scores) < 2:
         return (share(scores),) * 3
-    return statistics.bootstrap(share, scores, replicates=CURVE_REPLICATES)
+    return statistics.bootstrap(share, scores, replicates=CURVE_REPLICATES, within=statistics.SHARE)
 
 
 def _whole(tasks: Sequence[Task], labels: Sequence[str]) -> Whole:
