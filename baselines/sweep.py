@@ -16,16 +16,16 @@ from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 from coopgym.baselines.files import CONFIG
+from coopgym.baselines.results import check_finished, read_run
 from coopgym.baselines.sweep_asked import ask
 from coopgym.baselines.sweep_claims import Watch, bury
 from coopgym.baselines.sweep_cluster import Cluster
-from coopgym.baselines.sweep_jobs import Standing, read_plan, standings
+from coopgym.baselines.sweep_jobs import Standing, done, read_plan, standings
 from coopgym.baselines.sweep_processes import Processes
 from coopgym.baselines.sweep_table import Table
 from coopgym.baselines.train import Settings
 from coopgym.extras import needing
 
-SEEDS = 10  # of each algorithm in each environment, unless told otherwise
 TICK = 0.5  # seconds between two looks at the folder
 
 
@@ -50,15 +50,16 @@ def sweep(
 ) -> Outcome:
     """Trains every algorithm in every environment with the seeds 0 to `seeds` - 1, and returns when all is done.
 
-    out: the sweep's folder. If it holds a sweep, that goes on, and has more to do where more is asked for; with nothing
-    but `out`, it goes on as it is. Runs that failed in an earlier call are tried again.
+    out: the sweep's folder. If it holds a sweep, that goes on, and has more to do where more is asked for: more seeds,
+    or more algorithms in the same environments, or the other way round. With nothing but `out`, it goes on as it is.
+    Runs that failed in an earlier call are tried again.
     algorithms: names or Python files, as a list or with commas between; envs: ids, with presets and parameters behind
     them such as "predator_prey_v1/stag_p-1.5/sight=3"; seeds: 10, unless told otherwise; workers: processes on this
     machine, by default one for each core; ray: "auto" or the address of a Ray cluster, whose machines share the folder,
     to do the work instead; hyperparameters and fields: as in `train`, for all runs; a field goes to the algorithms that
     have it; progress: whether to show how it goes.
-    Raises ValueError or TypeError for what no run can be, and for other fields than the folder was begun with;
-    RuntimeError where workers cannot work.
+    Raises ValueError or TypeError for what no run can be, for other fields than the folder was begun with, and for runs
+    in it that are damaged; RuntimeError where workers cannot work.
     """
     out = Path(out)
     if workers is not None and ray is not None:
@@ -69,16 +70,13 @@ def sweep(
         raise ValueError(f"workers is {workers}; it must be 1 or more")
     if (out / CONFIG).exists():
         raise ValueError(f"{out} is the folder of a run; give the sweep one of its own")
-    if algorithms is not None and envs is not None:
-        ask(out, algorithms, envs, SEEDS if seeds is None else seeds, hyperparameters, fields)
-    elif (algorithms, envs, seeds, hyperparameters) != (None,) * 4 or fields:
-        raise ValueError(
-            "a sweep needs algorithms and envs; to extend one, give all that it was begun with, and more; with nothing "
-            "but its folder, it goes on"
-        )
+    if (algorithms, envs, seeds, hyperparameters) != (None,) * 4 or fields:
+        ask(out, algorithms, envs, seeds, hyperparameters, fields)
     plan, call = read_plan(out), uuid.uuid4().hex
     for job in plan.jobs:
         job.error(out).unlink(missing_ok=True)
+        if done(job.place(out)):
+            check_finished(read_run(job.place(out)))
     table = Table(out, plan.fields.get("env_steps", Settings().env_steps), sys.stderr) if progress else None
     hands: Hands = Cluster(out, call, ray) if ray is not None else Processes(out, call, workers or _cores())
     with Stop() as stop:

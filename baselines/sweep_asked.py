@@ -19,23 +19,53 @@ from coopgym.baselines.train import check_learnable
 from coopgym.envs.parameters import nearest
 
 
+SEEDS = 10  # of each algorithm in each environment, unless told otherwise
+
+
 def ask(
     out: Path,
-    algorithms: str | Sequence[str],
-    envs: str | Sequence[str],
-    seeds: int,
+    algorithms: str | Sequence[str] | None,
+    envs: str | Sequence[str] | None,
+    seeds: int | None,
     hyperparameters: str | None,
     fields: dict[str, Any],
 ) -> None:
     """Writes into a sweep's folder what is to be done, once it is sure that it can be; see `sweep` for the words.
 
+    Without algorithms or envs, all that is left open is as the folder's sweep was begun, for each part of it.
     Raises ValueError, TypeError or FileNotFoundError for what no run can be, and for what does not go with the folder.
     """
+    if algorithms is not None and envs is not None:
+        _ask(out, algorithms, envs, SEEDS if seeds is None else seeds, Plan((), hyperparameters, {}), fields)
+        return
+    begun = read_plan(out)
+    for part in begun.asked:
+        names = [str(out / name) if name.endswith(".py") else name for name in part.algorithms]
+        _ask(
+            out,
+            names if algorithms is None else algorithms,
+            part.envs if envs is None else envs,
+            part.seeds if seeds is None else seeds,
+            Plan((), begun.hyperparameters if hyperparameters is None else hyperparameters, begun.fields),
+            fields,
+        )
+
+
+def _ask(
+    out: Path,
+    algorithms: str | Sequence[str],
+    envs: str | Sequence[str],
+    seeds: int,
+    common: Plan,
+    fields: dict[str, Any],
+) -> None:
+    """common: what goes for all runs, whatever the fields are that were given."""
     algorithms, envs = _words("algorithms", algorithms), _words("envs", envs)
     if seeds < 1:
         raise ValueError(f"seeds is {seeds}; it must be 1 or more")
     learners = {word: algorithm(word) for word in algorithms}
-    plan = Plan((), hyperparameters, _checked(fields, list(learners.values())))
+    given = _checked(fields, list(learners.values()))
+    plan = Plan((), common.hyperparameters, {**common.fields, **given})
     for env, learner in itertools.product(envs, learners.values()):
         check_learnable(game(env))
         plan.fields.update(_plain(learner, env, plan))

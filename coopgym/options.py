@@ -105,7 +105,10 @@ def parsed_options(line: Line, description: str, **parts: Any) -> Any:
 
 def without(defaults: Any, names: Iterable[str]) -> Any:
     """The same defaults, in a dataclass that takes no values for some of the fields."""
-    fixed = [(name, Any, dataclasses.field(default=getattr(defaults, name), init=False)) for name in names]
+    fixed = [
+        (name, tyro.conf.Suppress[Any], dataclasses.field(default=getattr(defaults, name), init=False))
+        for name in names
+    ]
     return dataclasses.make_dataclass("Options", fixed, bases=(type(defaults),), frozen=True)()
 
 

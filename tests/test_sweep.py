@@ -302,6 +302,17 @@ def test_more_seeds_and_algorithms_extend_a_sweep_and_done_runs_stay(out: Path, 
     ]
 
 
+def test_what_is_left_open_is_as_the_sweep_was_begun(out: Path, here: None, watched: Watched) -> None:
+    sweep(out, ["vdn", str(watched.file)], GAME, 1, **BRIEF)
+    watched.file.unlink()  # the sweep has its copy
+    assert len(sweep(out, seeds=2).done) == 4
+    assert len(sweep(out, "qmix", seeds=1).done) == 5
+    with pytest.raises(ValueError, match="was begun with gamma its default, and this asks for 0.5"):
+        sweep(out, envs=f"{GAME}/climbing", gamma=0.5)
+    plan = read_plan(out)
+    assert plan.fields == BRIEF and {job.name for job in plan.jobs} == {"vdn", "watched", "qmix"}
+
+
 def test_what_is_asked_for_again_is_not_written_again(out: Path, here: None) -> None:
     for _ in range(2):
         sweep(out, "vdn", GAME, 1, **BRIEF)
@@ -458,8 +469,8 @@ def test_other_fields_in_the_same_folder_are_refused(out: Path, here: None, more
 
 MISTAKES: list[tuple[dict[str, Any], type[Exception], str]] = [
     ({}, FileNotFoundError, "holds no sweep; begin one with: coopgym sweep"),
-    ({"seeds": 3}, ValueError, "a sweep needs algorithms and envs"),
-    ({"algorithms": "vdn"}, ValueError, "a sweep needs algorithms and envs"),
+    ({"seeds": 3}, FileNotFoundError, "holds no sweep; begin one with: coopgym sweep"),
+    ({"algorithms": "vdn"}, FileNotFoundError, "holds no sweep; begin one with: coopgym sweep"),
     ({"algorithms": "vdn", "envs": GAME, "seeds": 0}, ValueError, "seeds is 0; it must be 1 or more"),
     ({"algorithms": "vdn", "envs": GAME, "workers": 0}, ValueError, "workers is 0; it must be 1 or more"),
     ({"algorithms": "vdn", "envs": GAME, "workers": 1, "ray": "auto"}, ValueError, "give one of them"),
@@ -492,6 +503,13 @@ def test_two_algorithms_of_one_name_are_refused(out: Path, here: None, watched: 
     watched.file.write_text(OWN.replace('"watched"', '"vdn"'))
     with pytest.raises(ValueError, match="two algorithms of the sweep are named 'vdn'"):
         sweep(out, ["vdn", str(watched.file)], GAME, 1, **BRIEF)
+
+
+def test_a_run_that_was_damaged_after_it_was_done_is_named(out: Path, here: None) -> None:
+    [run] = sweep(out, "vdn", GAME, 1, **BRIEF).done
+    (run / "config.json").write_text("{")
+    with pytest.raises(ValueError, match=r"seed0.config\.json is damaged"):
+        sweep(out)
 
 
 def test_a_damaged_plan_is_named(out: Path, here: None) -> None:
