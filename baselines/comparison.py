@@ -35,7 +35,7 @@ from coopgym.baselines.reference import (
     spelt,
     word_of_game,
 )
-from coopgym.baselines.results import Result, check_finished, differing, fields, find_runs
+from coopgym.baselines.results import Result, differing, fields, find_runs
 from coopgym.baselines.statistics import SHARE, Estimate, estimate, improvement, iqm, luck, normalised
 from coopgym.envs.core import Environment
 from coopgym.envs.parameters import nearest
@@ -220,9 +220,8 @@ def folders(places: Iterable[str | Path]) -> list[Path]:
 def finished(runs: Sequence[Result], warnings: list[str]) -> list[Result]:
     done = [run for run in runs if run.scores is not None]
     if not done:
-        raise ValueError(f"no run is finished in {runs[0].path.parent}; scores.json is written at a run's end")
-    for run in done:
-        check_finished(run)
+        where = runs[0].path if len(runs) == 1 else f"{runs[0].path.parent} and the like"
+        raise ValueError(f"no run is finished in {where}; scores.json is written at a run's end")
     warnings += [f"{run.path} is not finished and left out" for run in runs if run.scores is None]
     return done
 

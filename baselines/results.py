@@ -2,8 +2,11 @@
 
 import csv
 import hashlib
+import itertools
 import json
+import math
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -17,7 +20,17 @@ from coopgym.envs.core import Environment
 from coopgym.envs.parameters import json_params, tupled
 
 OF_A_MACHINE = ("coopgym", "versions", "machine", "processor", "threads", "tensorboard", "checkpoint_seconds", "device")
-OF_A_TASK = ("algorithm", "algorithm_config", "environment", "preset", "params", "seed", "env_steps")
+OF_A_TASK: dict[str, Any] = {  # what every config.json says, and as what
+    "algorithm": str,
+    "algorithm_config": dict,
+    "environment": str,
+    "preset": str | None,
+    "params": dict,
+    "seed": int,
+    "env_steps": int,
+}
+OF_A_CURVE = ("env_steps", "updates", "wall_seconds", "mean_team_return", "std_team_return")  # every row's numbers
+OF_A_SCORE = ("mean_team_return", "std_team_return", "episodes", "seed")
 OF_A_RUN = ("seed", "preset")  # the parameters say what a preset does
 OF_A_GAME = ("environment", "params", "return_definition")
 
@@ -41,8 +54,14 @@ class Result:
 
     @cached_property
     def environment(self) -> Environment:
-        """What it was trained on."""
-        return environment(self.config["environment"], **tupled(self.config["params"]))
+        """What it was trained on. Raises ValueError where nothing that is installed has such rules."""
+        return self._installed(**tupled(self.config["params"]))
+
+    def _installed(self, preset: str | None = None, **params: Any) -> Environment:
+        try:
+            return environment(self.config["environment"], preset, **params)
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"{self.path / CONFIG} does not fit what is installed: {error}") from None
 
     @cached_property
     def game(self) -> str:
@@ -52,11 +71,10 @@ class Result:
     @cached_property
     def task(self) -> str:
         """The id, with the preset or the parameters that make it another game than the id's own."""
-        config = self.config
-        id, preset, params = config["environment"], config["preset"], config["params"]
-        base = json_params(environment(id, preset))
+        id, preset, params = self.environment.id, self.config["preset"], self.config["params"]
+        base = json_params(self._installed(preset))
         changed = [f"{name}={value}" for name, value in params.items() if value != base[name]]
-        return " ".join([f"{id}/{preset}" if preset else str(id), *changed])
+        return " ".join([f"{id}/{preset}" if preset else id, *changed])
 
     @cached_property
     def recipe(self) -> str:
@@ -88,48 +106,51 @@ def read_config(folder: str | Path) -> dict[str, Any]:
     file = Path(folder, CONFIG)
     if not file.is_file():
         raise FileNotFoundError(f"{folder} holds no run; give the folder that `coopgym train` named")
-    try:
+    with _naming(file):
         config = json.loads(file.read_text(encoding="utf-8"))
-        for name in OF_A_TASK:
-            config[name]
-    except (KeyError, TypeError, ValueError) as error:
-        raise _damaged(file, error) from None
-    return config
+        for name, kind in OF_A_TASK.items():
+            if not isinstance(config[name], kind):
+                raise ValueError(f"its {name} is {config[name]!r}")
+    return dict(config)
 
 
 def read_run(folder: str | Path) -> Result:
     """The run in a folder. Raises FileNotFoundError where there is none, ValueError where its files are damaged."""
     folder = Path(folder)
     config = read_config(folder)
-    try:
-        file = folder / METRICS
-        rows = list(csv.DictReader(file.read_text(encoding="utf-8").splitlines())) if file.is_file() else []
-        curve = {name: np.array([float(row[name] or "nan") for row in rows]) for name in (rows[0] if rows else ())}
-        file = folder / SCORES
-        scores = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else None
-    except (KeyError, TypeError, ValueError) as error:
-        raise _damaged(file, error) from None
+    curve: dict[str, np.ndarray] = {}
+    if (file := folder / METRICS).is_file():
+        with _naming(file):
+            rows = list(csv.DictReader(file.read_text(encoding="utf-8").splitlines()))
+            curve = {name: np.array([float(row[name] or "nan") for row in rows]) for name in (rows[0] if rows else ())}
+            for name in OF_A_CURVE if rows else ():
+                _check_finite(name, *curve[name])
+    scores = None
+    if (file := folder / SCORES).is_file():
+        with _naming(file):
+            scores = json.loads(file.read_text(encoding="utf-8"))
+            for metric, name in itertools.product(("final", "absolute"), OF_A_SCORE):
+                _check_finite(name, scores[metric][name])
+        with _naming(folder / METRICS):
+            if not curve:
+                raise ValueError("it has no rows")
     return Result(folder, config, curve, scores)
 
 
-def check_finished(run: Result) -> None:
-    """Raises ValueError for a run without scores, and for one whose files lack what every finished run has."""
-    if run.scores is None:
-        raise ValueError(f"{run.path} is not finished: it has no {SCORES}")
-    file = run.path / SCORES
+def _check_finite(name: str, *values: float) -> None:
+    for value in values:
+        if not math.isfinite(value):
+            raise ValueError(f"its {name} is {value}")
+
+
+@contextmanager
+def _naming(file: Path) -> Iterator[None]:
+    """Within it, whatever a file lacks is a ValueError that names the file."""
     try:
-        for metric in ("final", "absolute"):
-            for name in ("mean_team_return", "std_team_return", "episodes", "seed"):
-                float(run.scores[metric][name])
-        file = run.path / METRICS
-        for name in ("env_steps", "updates", "wall_seconds", "mean_team_return", "std_team_return"):
-            float(run.curve[name][-1])
-    except (KeyError, TypeError, ValueError, IndexError) as error:
-        raise _damaged(file, error) from None
-
-
-def _damaged(file: Path, error: Exception) -> ValueError:
-    return ValueError(f"{file} is damaged, or no file of a run: {error}; train the run again")
+        yield
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+        reason = f"it has no {error}" if isinstance(error, KeyError) else error
+        raise ValueError(f"{file} is damaged, or no file of a run: {reason}; train the run again") from None
 
 
 def find_runs(places: Iterable[str | Path]) -> list[Result]:

@@ -18,7 +18,6 @@ from coopgym.baselines.sweep_jobs import OF_THE_SWEEP, PLAN, Asked, Plan, fields
 from coopgym.baselines.train import check_learnable
 from coopgym.envs.parameters import nearest
 
-
 SEEDS = 10  # of each algorithm in each environment, unless told otherwise
 
 

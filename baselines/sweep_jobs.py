@@ -99,7 +99,8 @@ def read_plan(out: Path) -> Plan:
             f"{out} holds no sweep; begin one with: coopgym sweep --algorithms vdn,qmix --envs spread_v1 --out {out}"
         ) from None
     except (KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"{out / PLAN} is damaged: {error}; remove it and give the whole command again") from None
+        reason = f"it has no {error}" if isinstance(error, KeyError) else error
+        raise ValueError(f"{out / PLAN} is damaged: {reason}; remove it and give the whole command again") from None
 
 
 def write_plan(out: Path, plan: Plan) -> None:

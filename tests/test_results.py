@@ -59,6 +59,37 @@ def test_damaged_files_are_named(tmp_path: Path, name: str, text: str) -> None:
         read_run(tmp_path / "run")
 
 
+@pytest.mark.parametrize(
+    ("name", "before", "after", "reason"),
+    [
+        ("config.json", '"seed"', '"sed"', "it has no 'seed'"),
+        ("config.json", '"algorithm": "vdn"', '"algorithm": 3', "its algorithm is 3"),
+        ("config.json", '"env_steps": 64', '"env_steps": "64"', "its env_steps is '64'"),
+        ("metrics.csv", "mean_team_return", "mean", "it has no 'mean_team_return'"),
+        ("metrics.csv", "32,", "nan,", "its env_steps is nan"),
+        ("scores.json", '"absolute"', '"best"', "it has no 'absolute'"),
+        ("scores.json", '"episodes": 20', '"episodes": NaN', "its episodes is nan"),
+        ("scores.json", '"episodes": 20', '"episodes": "x"', "must be real number"),
+    ],
+)
+def test_what_a_file_lacks_is_named(tmp_path: Path, name: str, before: str, after: str, reason: str) -> None:
+    train("vdn", "matrix_game_v1", out=tmp_path / "run", **BRIEF)
+    file = tmp_path / "run" / name
+    text = file.read_text()
+    assert before in text
+    file.write_text(text.replace(before, after))
+    with pytest.raises(ValueError, match=f"{name} is damaged, or no file of a run: .*{reason}.*; train the run again"):
+        read_run(tmp_path / "run")
+
+
+def test_a_run_on_a_game_that_is_not_installed_is_named(tmp_path: Path) -> None:
+    train("vdn", "matrix_game_v1", out=tmp_path / "run", **BRIEF)
+    file = tmp_path / "run" / "config.json"
+    file.write_text(file.read_text().replace("matrix_game_v1", "matrix_game_v9"))
+    with pytest.raises(ValueError, match=r"config\.json does not fit what is installed: no environment .*v9"):
+        print(read_run(tmp_path / "run").task)
+
+
 def test_a_place_without_a_run_is_named(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=f"{tmp_path} holds no run"):
         find_runs([tmp_path])

@@ -307,7 +307,7 @@ def test_what_is_left_open_is_as_the_sweep_was_begun(out: Path, here: None, watc
     watched.file.unlink()  # the sweep has its copy
     assert len(sweep(out, seeds=2).done) == 4
     assert len(sweep(out, "qmix", seeds=1).done) == 5
-    with pytest.raises(ValueError, match="was begun with gamma its default, and this asks for 0.5"):
+    with pytest.raises(ValueError, match=r"was begun with gamma its default, and this asks for 0\.5"):
         sweep(out, envs=f"{GAME}/climbing", gamma=0.5)
     plan = read_plan(out)
     assert plan.fields == BRIEF and {job.name for job in plan.jobs} == {"vdn", "watched", "qmix"}
