@@ -18,6 +18,7 @@ from coopgym.envs.rng import integer
 EMPTY, OUTSIDE = -1, -2  # what the grid holds in a cell without an actor, and off the board
 
 RIGHT, DOWN, LEFT, UP, STAY = (0, 1), (1, 0), (0, -1), (-1, 0), (0, 0)  # moves: rows down, columns to the right
+MOVES = {"right": RIGHT, "down": DOWN, "left": LEFT, "up": UP, "stay": STAY}
 BESIDE = (RIGHT, DOWN, LEFT, UP)  # the order of the cells beside a cell
 
 
@@ -33,6 +34,18 @@ def targets(size: int, moves: Sequence[tuple[int, int]], toroidal: bool) -> np.n
         on_board = (to_row % size == to_row) & (to_column % size == to_column)
         table[:-1, move] = np.where(on_board, to_row * size + to_column, off)
     return table
+
+
+def destinations(size: int, moves: Sequence[tuple[int, int]]) -> np.ndarray:
+    """The cell to which each move leads on a board with walls, its own where that is a wall, [cells, moves]."""
+    leads = targets(size, moves, toroidal=False)[:-1].astype(int)
+    return np.where(leads == size**2, np.arange(size**2)[:, None], leads)
+
+
+def are_beside(size: int) -> np.ndarray:
+    """Whether two cells of a board with walls share an edge, [cells, cells]."""
+    row, column = np.divmod(np.arange(size**2), size)
+    return np.asarray(np.abs(row[:, None] - row) + np.abs(column[:, None] - column) == 1)
 
 
 @kernel
