@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 
 from coopgym.baselines import algorithm as algorithm_named
+from coopgym.baselines.files import CONFIG
 from coopgym.baselines.reference import TASKS, ReferenceRun, runs_on, score_of, shipped_fields
 from coopgym.baselines.results import Result, game_of, read_run
 from coopgym.baselines.statistics import Estimate, prediction
@@ -100,7 +101,7 @@ def reproduce(
     """Trains an algorithm with its shipped configuration and holds the final score against the published band.
 
     out: the run's folder; without it the run is not kept. Raises ValueError for an algorithm or a task that the
-    reference does not have.
+    reference does not have, and for a folder that holds a run.
     """
     algorithm_named(algorithm)  # an unknown name is an error before all else
     game = game_of(environment(id, preset))
@@ -112,6 +113,8 @@ def reproduce(
         raise ValueError(
             f"there are no reference runs of {algorithm} on this task; there are {', '.join(runs_on(env))}"
         )
+    if out is not None and Path(out, CONFIG).exists():
+        raise ValueError(f"{out} holds a run already; choose another folder")
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary, "run") if out is None else Path(out)
         train(algorithm, env, seed=seed, out=folder, progress=progress, **fields)

@@ -1,6 +1,7 @@
 """Plays episodes: to fill a replay, and to score a policy without bias."""
 
 import math
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -98,7 +99,8 @@ def evaluate_policy(policy: Policy, env: Environment, episodes: int, seed: int) 
 def as_policy(policy: Any, seed: int = 0, env: Environment | None = None) -> Policy:
     """The policy behind a team's name in env ("random", "heuristic", ...), a run's folder, a function, or itself.
 
-    Raises FileNotFoundError, with the nearest names, for one that is neither a team nor a folder.
+    Raises FileNotFoundError, with the nearest names, for one that is neither a team nor a folder, TypeError for what is
+    none of all that.
     """
     if isinstance(policy, Policy):
         return policy
@@ -106,6 +108,11 @@ def as_policy(policy: Any, seed: int = 0, env: Environment | None = None) -> Pol
         return named_team(policy, env, seed)
     if callable(policy):
         return FunctionTeam(policy)
+    if not isinstance(policy, str | os.PathLike):
+        raise TypeError(
+            f"the policy is {policy!r}; give a team's name, a run's folder, a function of (obs, action_mask), or an "
+            "object with reset and act"
+        )
 
     from coopgym.baselines.policy import load_policy
 

@@ -200,7 +200,7 @@ def _overview() -> str:
 def _sentence(error: Exception) -> str:
     """What an error says, in one line."""
     if isinstance(error, OSError) and error.strerror:
-        return f"{error.strerror}: {error.filename}; choose another place"
+        return f"{error.strerror}: {error.filename2 or error.filename}; choose another place"
     return " ".join(str(error).split())
 
 
@@ -219,9 +219,15 @@ def _options(line: Line, env: Any = None, **parts: Any) -> Any:
     command = COMMANDS[line.name]
     description = [f"{command.summary}. Example: coopgym {command.example}."]
     if "ALGORITHM" in line.missing:
-        description += [f"ALGORITHM is one of {', '.join(ALGORITHMS)}, or a Python file with one of your own."]
+        own = ", or a Python file with one of your own" if command.any else ""
+        description += [f"ALGORITHM is one of {', '.join(ALGORITHMS)}{own}."]
     if "ID" in line.missing:
-        description += [f"ID is one of {', '.join(ids())}; with it before --help, its parameters are listed too."]
+        if command.any:
+            description += [f"ID is one of {', '.join(ids())}; with it before --help, its parameters are listed too."]
+        else:
+            from coopgym.baselines.reference import TASKS
+
+            description += [f"ID is one of {', '.join(dict.fromkeys(id for id, _ in TASKS))}."]
     if env is not None:
         parts["env"] = environment_options(env)
     return parsed_options(line, " ".join(description), options=command.options(), **parts)
@@ -501,6 +507,7 @@ class Command(NamedTuple):
     options: type[Options]
     run: Callable[[Line], None]
     instead: str | None = None  # an option that may stand in place of the words
+    any: bool = True  # whether it takes an algorithm's file and an environment's parameters, or only what the data hold
 
     @property
     def flags(self) -> set[str]:
@@ -537,7 +544,12 @@ COMMANDS = {
     ),
     "report": Command("FOLDER", "report sweeps/a", "Writes a page on all runs in a folder", ReportOptions, _report_on),
     "reference": Command(
-        "ID", "reference spread_v1", "Shows what the baselines reached on a task", ReferenceOptions, _reference
+        "ID",
+        "reference spread_v1",
+        "Shows what the baselines reached on a task",
+        ReferenceOptions,
+        _reference,
+        any=False,
     ),
     "compare": Command(
         "RUNS...",
@@ -552,6 +564,7 @@ COMMANDS = {
         "Trains a baseline again and holds it against its published band",
         ReproduceOptions,
         _reproduce,
+        any=False,
     ),
     "demo": Command("", "demo", "Trains QMIX on predator_prey_v1 and shows what it learnt", Options, _demo),
 }

@@ -10,7 +10,9 @@ they become a ValueError with one sentence.
 import contextlib
 import dataclasses
 import io
+import itertools
 import json
+import re
 import textwrap
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
@@ -100,7 +102,7 @@ def parsed_options(line: Line, description: str, **parts: Any) -> Any:
     except SystemExit as stop:
         if not stop.code:
             raise
-    raise ValueError(f"{_first_paragraph(complaint.getvalue())}; see {line.full} --help")
+    raise ValueError(f"{_in_our_words(_first_paragraph(complaint.getvalue()))}; see {line.full} --help")
 
 
 def without(defaults: Any, names: Iterable[str]) -> Any:
@@ -148,15 +150,30 @@ def spelt(name: str) -> str:
     return f"--{name.replace('_', '-')}"
 
 
+COMPLAINTS = (  # tyro's words for a value of the wrong type, and ours
+    (r"(.*): invalid literal for int\(\) with base 10: (.*)", r"\1 is \2; it must be a whole number"),
+    (r"(.*): could not convert string to float: (.*)", r"\1 is \2; it must be a number"),
+    (
+        r"(.*): no type matching \{None\}\|INT could be instantiated from \[(.*)\]",
+        r"\1 is \2; it must be a whole number",
+    ),
+)
+
+
+def _in_our_words(complaint: str) -> str:
+    for theirs, ours in COMPLAINTS:
+        complaint = re.sub(theirs, ours, complaint)
+    return complaint
+
+
 def _first_paragraph(box: str) -> str:
-    """What tyro's box says above its first rule, in one line without frame and full stop."""
-    lines = [line.strip("│╭╮╰╯ ") for line in box.splitlines()]
-    first, *others = lines if lines and not lines[0].strip("─ ") else lines[1:] or [""]
-    paragraph = [first]
-    for line in others:
-        if not line.strip("─ "):
-            break
-        paragraph.append(line)
+    """What stands in tyro's box between title and first rule, in one line without full stop.
+
+    Where the screen takes no more than ASCII, the box has no frame, and a rule below its title.
+    """
+    lines = [line.strip("│╭╮╰╯ ").strip("─") for line in box.splitlines()[1:]]
+    texts = ["" if not line.strip("-") else line for line in lines]
+    paragraph = itertools.takewhile(bool, itertools.dropwhile(lambda text: not text, texts))
     return " ".join(paragraph).removeprefix("Error parsing ").rstrip(". ")
 
 

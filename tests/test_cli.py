@@ -67,6 +67,19 @@ def test_help_lists_every_option_of_a_command(name, capsys):
     assert all(option in printed for option in spelt(names(COMMANDS[name].options)))
 
 
+def test_help_of_a_sweep_does_not_list_what_a_sweep_chooses(capsys):
+    assert main(["sweep", "--algorithms", "vdn", "--help"]) == 0
+    options = capsys.readouterr().out.split()
+    assert "--seeds" in options and "--gamma" in options and not {"--seed", "--threads"} & set(options)
+
+
+def test_help_of_what_reads_the_reference_names_what_the_reference_has(capsys):
+    assert main(["reproduce", "--help"]) == 0
+    printed = capsys.readouterr().out
+    assert "ID is one of matrix_game_v1, spread_v1, predator_prey_v1." in printed
+    assert "Python file" not in printed and "its parameters" not in printed
+
+
 @pytest.mark.parametrize(
     ("name", "id"), [*((name, GAME) for name in ALGORITHMS), *(("qmix", id) for id in coopgym.ids())]
 )
@@ -375,9 +388,9 @@ MISTAKES = {  # a command line: what the sentence must hold
     f"train qmix {GAME} more": "one word too many",
     f"train qmix {GAME} --gama 1": "did you mean --gamma",
     f"train qmix {GAME} --gamma": "write --gamma VALUE",
-    f"train qmix {GAME} --gamma x": "see coopgym train qmix",
+    f"train qmix {GAME} --gamma x": "--gamma is 'x'; it must be a number; see coopgym train qmix",
     f"train qmix {GAME} --gamma 2": "gamma is 2.0; it must lie in [0, 1]",
-    f"train qmix {GAME} --env-steps 1.5": "--env-steps",
+    f"train qmix {GAME} --env-steps 1.5": "--env-steps is '1.5'; it must be a whole number",
     f"train qmix {GAME} --env-steps 0": "it must be 1 or more",
     f"train qmix {GAME} --seed -1": "seed is -1; it must lie in [0, 2**63)",
     f"train qmix {GAME} --preset climbin": "did you mean climbing",
@@ -396,7 +409,8 @@ MISTAKES = {  # a command line: what the sentence must hold
     f"sweep --out a --algorithms vdn,qmx --envs {GAME}": "did you mean qmix",
     f"sweep --out a --algorithms vdn --envs {GAME}/climbin": "did you mean climbing",
     f"sweep --out a --algorithms vdn,qmix --envs {GAME} --mixer-widht 8": "did you mean --mixer-width",
-    f"sweep --out a --algorithms vdn,qmix --envs {GAME} --mixer-width x": "--mixer-width: invalid",
+    f"sweep --out a --algorithms vdn,qmix --envs {GAME} --mixer-width x": "--mixer-width is 'x'; it must be a whole number",
+    "sweep --out a --seeds x": "--seeds is 'x'; it must be a whole number",
     f"sweep --out a --algorithms vdn --envs {GAME} --mixer-width 8": "has no option --mixer-width",
     f"sweep --out a --algorithms vdn --envs {GAME} --seed 1": "did you mean --seeds",
     f"sweep --out a --algorithms vdn --envs {GAME} --gamma 2": "gamma is 2.0; it must lie in [0, 1]",
@@ -447,6 +461,16 @@ def test_a_mistake_is_answered_by_one_sentence_with_a_remedy(line, capsys):
     assert main(line.split()) == 2
     assert MISTAKES[line] in sentence(capsys)
     assert not list(Path().iterdir())
+
+
+def test_a_folder_in_the_way_of_a_file_is_named(run, capsys):
+    assert main(["report", str(run), "--out", str(run)]) == 2
+    assert sentence(capsys) == f"coopgym: Is a directory: {run}; choose another place\n"
+
+
+def test_what_is_reproduced_takes_no_run_s_place(run, capsys):
+    assert main(["reproduce", "vdn", GAME, "--preset", "climbing", "--out", str(run)]) == 2
+    assert sentence(capsys) == f"coopgym: {run} holds a run already; choose another folder\n"
 
 
 def test_a_team_is_not_put_into_a_game_that_it_does_not_fit(run, capsys):

@@ -295,6 +295,11 @@ def test_unequal_budgets_are_named() -> None:
     assert "budgets" not in " ".join(verdict(task(short)))
 
 
+def test_a_tie_is_no_win() -> None:
+    words = verdict(task(group("one", -25.0, -25.0), group("low", -60.0, -60.0), group("two", -25.0, -25.0)))
+    assert words[0].startswith(f"one has the highest score, and so has two, {MINUS}25.0 [")
+
+
 def test_without_a_finished_run_there_is_no_verdict() -> None:
     assert verdict(task(group("none", unfinished=2))) == [
         "No run of this game is finished yet, so there is no verdict."

@@ -1,7 +1,7 @@
 """Numbers and findings as a reader wants them: few digits, whole sentences, and no more certainty than there is."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
@@ -89,8 +89,18 @@ def verdict(task: Task) -> list[str]:
 
 def _leading(leader: Group, scored: Sequence[Group], places: int) -> str:
     runs = len(leader.finished)
-    earned = f"{interval(leader.score, places)}, the interquartile mean of {counted(runs, 'run')}"
-    return f"{leader.label} {'has the highest score,' if len(scored) > 1 else 'earns'} {earned}."
+    has = _has_the_most({group.label: group.score for group in scored}, places)
+    return f"{has} {interval(leader.score, places)}, the interquartile mean of {counted(runs, 'run')}."
+
+
+def _has_the_most(scores: Mapping[str, Estimate], places: int) -> str:
+    """Who has the highest score, or shares it with whom, as far as these decimals show; the first one leads."""
+    leader, score = next(iter(scores.items()))
+    level = decimal(score.value, places)
+    equal = [label for label, one in scores.items() if label != leader and decimal(one.value, places) == level]
+    if equal:
+        return f"{leader} has the highest score, and so {'has' if len(equal) == 1 else 'have'} {listed(equal)},"
+    return f"{leader} {'has the highest score,' if len(scores) > 1 else 'earns'}"
 
 
 def _known_as(name: str) -> str:
@@ -100,9 +110,8 @@ def _known_as(name: str) -> str:
 def whole_verdict(whole: Whole) -> list[str]:
     """What the scores on all games together say, in sentences; the first label leads."""
     iqms = whole.iqms
-    leader, score = next(iter(iqms.items()))
     games = counted(len(whole.tasks), "game")
-    said = f"Over {games}, {leader} {'has the highest score,' if len(iqms) > 1 else 'earns'} {interval(score, 2)}, "
+    said = f"Over {games}, {_has_the_most(iqms, 2)} {interval(next(iter(iqms.values())), 2)}, "
     said += "where 0 is the random team and 1 the best team known."
     return [said, *_against_others({label: whole.scores[label] for label in iqms})]
 
