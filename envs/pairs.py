@@ -127,28 +127,39 @@ def _risk(size: int) -> np.ndarray:
     return np.asarray(np.mean([are_beside(size)[here, to] for to in goes], 0))
 
 
+def outcomes(size: int, reward: float, penalty: float) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """What may follow when two predators have moved and their prey moves, by the cells of the three, for each move.
+
+    The position that follows as one number, whether it is a capture, and the reward, each [cells, cells, cells].
+    """
+    cells, leads, beside = size**2, destinations(size, [*BESIDE, STAY]), are_beside(size)
+    a, b, prey = np.ogrid[:cells, :cells, :cells]
+    follow = []
+    for k in range(leads.shape[1]):
+        to = np.where((leads[prey, k] == a) | (leads[prey, k] == b), prey, leads[prey, k])
+        count = beside[a, to].astype(int) + beside[b, to]
+        follow.append(((a * cells + b) * cells + to, count == 2, np.array([0.0, penalty, reward])[count]))
+    return follow
+
+
 @functools.cache
 def _prospects(size: int, respawn: bool, reward: float, penalty: float) -> tuple[np.ndarray, np.ndarray]:
     """What two predators alone with one prey can earn, by their cells and the prey's, each [cells, cells, cells].
 
     Before and after the predators' move, which is -inf where two stand in one cell; by value iteration.
     """
-    cells, leads, beside = size**2, destinations(size, [*BESIDE, STAY]), are_beside(size)
+    cells, leads = size**2, destinations(size, [*BESIDE, STAY])
     a, b, prey = np.ogrid[:cells, :cells, :cells]
     apart = (a != b) & (a != prey) & (b != prey)
-    outcomes = []  # of each move of the prey: the position that follows, whether it is a capture, and the reward
-    for k in range(leads.shape[1]):
-        to = np.where((leads[prey, k] == a) | (leads[prey, k] == b), prey, leads[prey, k])
-        count = beside[a, to].astype(int) + beside[b, to]
-        outcomes.append(((a * cells + b) * cells + to, count == 2, np.array([0.0, penalty, reward])[count]))
+    follow = outcomes(size, reward, penalty)
     before = np.zeros(apart.shape)
     for _ in range(SWEEPS):
         back = (before * apart).sum(-1, keepdims=True) / (cells - 2) if respawn else 0.0
-        after = sum(
-            (earned + DISCOUNT * np.where(caught, back, before.ravel()[position])) / len(outcomes)
-            for position, caught, earned in outcomes
+        worth = sum(
+            (earned + DISCOUNT * np.where(caught, back, before.ravel()[position])) / len(follow)
+            for position, caught, earned in follow
         )
-        after = np.where(apart, after, -np.inf)
+        after = np.where(apart, worth, -np.inf)
         before = functools.reduce(np.maximum, [after[to] for to in leads.T])
         before = np.where(apart, functools.reduce(np.maximum, [before[:, to] for to in leads.T]), 0.0)
     return before, after

@@ -129,8 +129,15 @@ Known returns
     a return above 0 takes coordination. In `qtran_code_...`, where everybody sees everything, the team `pairs` earns
     it: 29 with `qtran_code_5x5_p0.5`, 27 with `qtran_code_7x7_p1.5`. Two predators stay out of a prey's reach until
     both can step beside it at once, which they work out ahead; it is the first of the scripted teams there, so
-    `heuristic` stands for it. No scripted team is known to earn as much as 0 in `qtran_paper_...`, where predators do
-    not see each other, and even to keep away from prey that walk up to them costs something.
+    `heuristic` stands for it.
+
+    In `qtran_paper_...` predators do not see each other, and even to keep away from prey that walk up to them costs
+    something. Two that knew where everybody is would earn 0.97, 0.94 and 0.91 in `qtran_paper_5x5_...` with the three
+    penalties, for a capture there ends the game. The team `pair_by_touch` earns 0.74, 0.54 and 0.31 and stands for the
+    heuristic: two keep away from the prey until they have met, which both notice when each wants to go where the other
+    stands and neither can; from then on they follow one plan, so each knows where the other is without seeing it. In
+    `qtran_paper_7x7_...`, where two pairs would have to meet amid two prey, no scripted team earns as much as 0, and
+    whether one can is not known.
 
 Sources
     Boehmer, Kurin and Whiteson, "Deep Coordination Graphs", ICML 2020, in the form of the authors' code, which Rashid
@@ -183,6 +190,7 @@ from coopgym.envs.rendering import (
     agent_colour,
     signed,
 )
+from coopgym.envs.touch import PairByTouch
 
 ACTIONS = {
     "stag": ("right", "down", "left", "up", "stay", "catch"),
@@ -291,8 +299,9 @@ class PredatorPrey(Environment):
             )
         if p.respawn and p.rules != "qtran":
             raise ValueError(f"respawn is True; only under the rules 'qtran' prey come back, and rules is {p.rules!r}")
-        if Pairs.can_play(p):
-            self.scripted = {"pairs": Pairs, **type(self).scripted}  # type: ignore[misc]  # of this game alone
+        for name, team in (("pairs", Pairs), ("pair_by_touch", PairByTouch)):
+            if team.can_play(p):
+                self.scripted = {name: team, **type(self).scripted}  # type: ignore[misc]  # of this game alone
         self.n_agents = p.n_predators
         self.action_names = ACTIONS[p.rules]
         self.observation_layout = tuple(self._observation_layout())

@@ -10,12 +10,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from coopgym.envs import environment
-from coopgym.envs.boards import EMPTY, OUTSIDE
+from coopgym.envs.boards import BESIDE, EMPTY, OUTSIDE, destinations
+from coopgym.envs.boards import STAY as STAY_STILL
+from coopgym.envs.chaser import Chaser
 from coopgym.envs.compiling import python_function
 from coopgym.envs.core import Batch, Environment, bounds
 from coopgym.envs.hunting import PREY
+from coopgym.envs.pairs import outcomes
 from coopgym.envs.rendering import picture, pixels
 from coopgym.envs.teams import named_team
+from coopgym.envs.touch import PairByTouch
 from tests.oracle import TWINS
 
 RIGHT, DOWN, LEFT, UP, STAY, CATCH = range(6)
@@ -1366,7 +1370,7 @@ def test_pairs_earn_much_more_than_nothing_and_stand_for_the_heuristic(preset, a
 
 
 def test_pairs_play_only_where_everybody_sees_everything_and_trying_alone_is_punished():
-    for preset in (None, "stag_p-2", "ma_gym_5x5", "qtran_paper_5x5_p1"):
+    for preset in (None, "stag_p-2", "ma_gym_5x5", "qtran_paper_7x7_p1"):
         assert list(environment("predator_prey_v1", preset).scripted) == ["chaser"]
     code = functools.partial(environment, "predator_prey_v1", "qtran_code_5x5_p1")
     assert "pairs" in code().scripted
@@ -1374,6 +1378,117 @@ def test_pairs_play_only_where_everybody_sees_everything_and_trying_alone_is_pun
         assert "pairs" not in code(**params).scripted
     with pytest.raises(FileNotFoundError, match="a team that plays predator_prey_v1: random, heuristic, chaser"):
         named_team("pairs", code(penalty=0.0))
+
+
+# --- The pair by touch ---
+
+UNSEEN: dict[str, Any] = {"preset": "qtran_paper_5x5_p1", "horizon": 6, "sight": 1}
+FAR_PREY = """
+    0 1 . .
+    . . . .
+    . . . .
+    . . . *
+"""
+
+
+def touching(game: World, *first: str) -> PairByTouch:
+    """A pair at a game's start that means to do this first, and only to stay as long as it has not met."""
+    team = PairByTouch(game.env)
+    plan = np.full_like(team.plan.alone, Q_STAY)
+    for i, name in enumerate(first):
+        plan[i, 0] = game.env.action_names.index(name)
+    team.plan = team.plan._replace(alone=plan)
+    team.reset(1)
+    return team
+
+
+def go_on(game: World, team: PairByTouch, steps: int = 1) -> None:
+    for _ in range(steps):
+        [actions] = team.act(observed(game)[None], np.array([legal(game)]))
+        play(game, *actions)
+
+
+def test_two_that_would_change_places_have_met_and_know_where_they_are_from_then_on():
+    game = world(FAR_PREY, **{**UNSEEN, "prey_policy": "resting"})
+    assert game.env.scripted == {"chaser": Chaser}  # prey at rest are not what the pair plans for
+    team = touching(game, "right", "left")
+    go_on(game, team)
+    assert [position(game, i) for i in range(2)] == [(0, 0), (0, 1)] and team.mate.tolist() == [[-1, -1]]
+    for _ in range(4):
+        go_on(game, team)
+        at = game.arrays.predator[0].tolist()
+        assert team.mate.tolist() == [[at[1], at[0]]]
+    assert at != [0, 1]  # they have gone to look for the prey
+
+
+def test_a_predator_that_a_wall_holds_up_or_that_goes_where_it_wants_has_met_nobody():
+    for first in (("up", "down"), ("down", "right"), ("left", "up")):
+        game = world(FAR_PREY, **{**UNSEEN, "prey_policy": "resting"})
+        team = touching(game, *first)
+        go_on(game, team, 2)
+        assert team.mate.tolist() == [[-1, -1]]
+
+
+def test_a_predator_that_sees_a_prey_which_two_would_have_caught_takes_its_mate_for_lost():
+    game = world("""
+        . 0 * .
+        . . . .
+        . . . .
+        1 . . .
+    """, **{**UNSEEN, "prey_policy": "resting"})  # fmt: skip
+    team = touching(game)
+    team.t, team.mate[0], team.stood[0], team.wanted[0] = 1, [3, 9], [1, 12], [1, 12]  # wrong, and possible
+    go_on(game, team)
+    assert team.mate[0, 0] == -1 and team.mate[0, 1] >= 0
+
+
+def test_each_of_a_pair_acts_on_its_own_view_alone():
+    env = environment("predator_prey_v1", "qtran_paper_5x5_p1", size=4, horizon=8)
+    batch = Batch(env, 300, seed=3)
+    pair, blindfold, out = PairByTouch(env), PairByTouch(env), batch.reset()
+    pair.reset(300), blindfold.reset(300)
+    elsewhere, met = Batch(env, 300, seed=4).reset().obs[:, 1], False
+    for _ in range(8):
+        actions = pair.act(out.obs, out.action_mask)
+        other = np.stack([out.obs[:, 0], elsewhere], axis=1)
+        np.testing.assert_array_equal(blindfold.act(other, out.action_mask)[:, 0], actions[:, 0])
+        met |= (pair.mate[:, 0] >= 0).any()
+        batch.step(actions)
+    assert met
+
+
+def test_the_pair_by_touch_stands_for_the_heuristic_where_it_can_plan_for_two_that_see_no_mate():
+    code = functools.partial(environment, "predator_prey_v1", "qtran_paper_5x5_p1")
+    assert list(code().scripted) == ["pair_by_touch", "chaser"]
+    for params in ({"penalty": 0.0}, {"observe_predators": True}, {"view": "window"}, {"size": 6}, {"n_prey": 2}):
+        assert list(code(**params).scripted) == ["chaser"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("penalty", "at_most"), [("0.5", 0.970), ("1", 0.940), ("1.5", 0.910)])
+def test_the_pair_by_touch_earns_more_than_nothing_and_less_than_two_that_see_everything(penalty, at_most):
+    env = environment("predator_prey_v1", f"qtran_paper_5x5_p{penalty}")
+    team = PairByTouch(env)
+    team.reset(2000)
+    ours = returns_of(team.act, env, 2000)
+    bound = _worth_of_seeing_everything(5, float(penalty))
+    assert bound == pytest.approx(at_most, abs=5e-4)
+    assert 5 * ours.std() / np.sqrt(2000) < ours.mean() < bound
+
+
+def _worth_of_seeing_everything(size: int, penalty: float) -> float:
+    """The best mean return of two that see all, by value iteration over the cells of both and of their prey."""
+    cells, leads = size**2, destinations(size, [*BESIDE, STAY_STILL])
+    apart = np.array([len({*three}) == 3 for three in np.ndindex(cells, cells, cells)]).reshape(cells, cells, cells)
+    worth = np.zeros(apart.shape)
+    for _ in range(100):
+        moved = sum(
+            earned + np.where(caught, 0.0, worth.ravel()[to]) for to, caught, earned in outcomes(size, 1.0, -penalty)
+        )
+        moved = np.where(apart, moved / 5, -np.inf)
+        worth = np.max([moved[to] for to in leads.T], axis=0)
+        worth = np.where(apart, np.max([worth[:, to] for to in leads.T], axis=0), 0.0)
+    return float(worth[apart].mean())
 
 
 def uniform_weights(mask: np.ndarray) -> np.ndarray:
