@@ -4,6 +4,10 @@
     git clone https://github.com/koulanurag/ma-gym
     git clone https://github.com/wendelinboehmer/dcg
     python benchmarks/predator_prey_sources.py --folder . --episodes 1000
+    python benchmarks/predator_prey_sources.py --folder . --record tests/data/games_of_the_sources.json.gz
+
+The second line needs nothing of ours to agree: it writes down games of these programs, ma-gym's Switch and Checkers
+included, as they play them. `tests/test_recordings.py` plays them again in our games, where the programs are missing.
 
 A program draws its random numbers from the stream of our game, in the place of NumPy's, so that whole games must agree:
 starts, moves, rewards, ends, observations, and the state of the stream after each step. The programs are from 2019 to
@@ -14,7 +18,10 @@ import argparse
 import ast
 import builtins
 import contextlib
+import gzip
 import importlib
+import itertools
+import json
 import sys
 import types
 from collections.abc import Iterator
@@ -92,9 +99,18 @@ def gym() -> dict[str, types.ModuleType]:
     return {"gym": whole, "gym.spaces": spaces, "gym.spaces.space": space, "gym.utils": utils}
 
 
+def from_ma_gym(folder: Path, game: str) -> Any:
+    """A module of ma-gym, without what else its package imports."""
+    names = ("ma_gym", "ma_gym.envs", f"ma_gym.envs.{game.split('.')[0]}", "ma_gym.envs.utils")
+    packages = {name: module(name, __path__=[str(folder / name.replace(".", "/"))]) for name in names}
+    with importing(folder, **packages, **gym()):
+        return importlib.import_module(f"ma_gym.envs.{game}")
+
+
 class Qtran:
     """The scenario endless3 of QTRAN's authors."""
 
+    game = "predator_prey_v1"
     folder = "QTRAN/Predator-Prey"
     presets = tuple(f"qtran_code_{board}_p{p}" for board in ("5x5", "7x7") for p in ("0.5", "1", "1.5"))
 
@@ -144,16 +160,13 @@ class Qtran:
 class MaGym:
     """PredatorPrey5x5-v0 and PredatorPrey7x7-v0 of ma-gym."""
 
+    game = "predator_prey_v1"
     folder = "ma-gym"
     presets = ("ma_gym_5x5", "ma_gym_7x7")
 
     def __init__(self, folder: Path, env: Environment, stream: Stream) -> None:
         p = self.p = env.params
-        packages = {name: module(name, __path__=[str(folder / name.replace(".", "/"))]) for name in (
-            "ma_gym", "ma_gym.envs", "ma_gym.envs.predator_prey", "ma_gym.envs.utils"
-        )}  # fmt: skip
-        with importing(folder, **packages, **gym()):
-            source = importlib.import_module("ma_gym.envs.predator_prey.predator_prey")
+        source = from_ma_gym(folder, "predator_prey.predator_prey")
         self.env = source.PredatorPrey(grid_shape=(p.size, p.size), n_agents=p.n_predators, n_preys=p.n_prey)
         stream.choice = self._choice  # type: ignore[attr-defined]
         self.stream, self.env.np_random = stream, stream
@@ -183,6 +196,7 @@ class MaGym:
 class StagHunt:
     """The class StagHunt of the authors of DCG, in the setting of their experiment on relative overgeneralisation."""
 
+    game = "predator_prey_v1"
     folder = "dcg/src"
     presets = ("stag_p0", "stag_p-0.5", "stag_p-1", "stag_p-1.25", "stag_p-1.5", "stag_p-2")
 
@@ -254,7 +268,72 @@ class StagHunt:
         return np.array(self.env.get_avail_actions())
 
 
+class Corridor:
+    """Switch of ma-gym, in which nothing is random."""
+
+    game = "switch_v1"
+    folder = "ma-gym"
+
+    def __init__(self, folder: Path, env: Environment, stream: Stream) -> None:
+        p = env.params
+        self.env = from_ma_gym(folder, "switch.switch_one_corridor").Switch(
+            full_observable=p.observe_all, step_cost=p.step_reward, n_agents=p.n_agents, clock=p.clock
+        )
+
+    def reset(self) -> None:
+        self.seen = self.env.reset()
+
+    def step(self, actions: np.ndarray) -> tuple[list[float], bool]:
+        self.seen, rewards, _, _ = self.env.step(actions.tolist())
+        here, there = self.env.agent_pos, self.env.final_agent_pos
+        return list(rewards), all(here[i] == there[i] for i in here)
+
+    def places(self) -> list[list[Place]]:
+        return [[tuple(self.env.agent_pos[i]) for i in range(self.env.n_agents)]]
+
+    def obs(self) -> np.ndarray:
+        return np.array(self.seen)
+
+
+class Orchard:
+    """Checkers of ma-gym, in which nothing is random."""
+
+    game = "checkers_v1"
+    folder = "ma-gym"
+
+    def __init__(self, folder: Path, env: Environment, stream: Stream) -> None:
+        source = from_ma_gym(folder, "checkers.checkers")
+        self.env = source.Checkers(full_observable=env.params.observe_all, clock=env.params.clock)
+
+    def reset(self) -> None:
+        self.seen = self.env.reset()
+
+    def step(self, actions: np.ndarray) -> tuple[list[float], bool]:
+        self.seen, rewards, _, info = self.env.step(actions.tolist())
+        return list(rewards), info["food_count"]["apple"] == 0
+
+    def places(self) -> list[list[Place]]:
+        return [[tuple(self.env.agent_pos[i]) for i in range(2)]]
+
+    def obs(self) -> np.ndarray:
+        return np.array(self.seen)
+
+
 SOURCES = (StagHunt, Qtran, MaGym)
+MA_GYM = {"source_slips": True, "reward_mode": "per_agent"}
+RECORDED: list[tuple[Any, dict[str, Any], int]] = [  # whose games, with which parameters of ours, and how many
+    *((StagHunt, {"preset": preset}, 1) for preset in ("stag_p0", "stag_p-2")),
+    *((Qtran, {"preset": preset}, 2) for preset in ("qtran_code_5x5_p0.5", "qtran_code_7x7_p1.5")),
+    *((MaGym, {"preset": preset}, 6) for preset in MaGym.presets),
+    *(
+        (Corridor, {"n_agents": n, "clock": clock, "observe_all": shared, **MA_GYM}, 6)
+        for n, clock, shared in itertools.product((2, 3, 4), (False, True), (False, True))
+    ),
+    *(
+        (Orchard, {"clock": clock, "observe_all": shared, **MA_GYM}, 4)
+        for clock, shared in itertools.product((False, True), (False, True))
+    ),
+]
 
 
 def places(batch: Batch) -> tuple[list[Place], list[Place]]:
@@ -301,11 +380,56 @@ def agree(batch: Batch, source: Any, stream: Stream) -> None:
         np.testing.assert_array_equal(batch.out.action_mask[0], source.mask())
 
 
+def recorded(source_class: Any, folder: Path, params: dict[str, Any], episodes: int, seed: int = 0) -> dict[str, Any]:
+    """Games as the program plays them: what was done and, at the start and after each step, what was the case.
+
+    A random team plays in turn with one that takes an action of our first scripted team seven times in ten.
+    """
+    env, stream = environment(source_class.game, **params), Stream(seed)
+    source = source_class(folder / source_class.folder, env, stream)
+    team, choices, games = next(iter(env.scripted.values()))(env), np.random.default_rng(seed), []
+    random = RandomTeam(seed)
+    for episode in range(episodes):
+        source.reset()
+        team.reset(1)
+        game: dict[str, list[Any]] = {name: [] for name in ("actions", "rewards", "places", "obs", "rng")}
+        over = False
+        while True:
+            obs = np.asarray(source.obs(), float)
+            game["places"].append(source.places())
+            game["obs"].append(obs.round(5).tolist())
+            game["rng"].append(str(stream.state[0]))
+            if over or len(game["actions"]) == env.horizon:
+                break
+            mask = source.mask() if hasattr(source, "mask") else np.ones((env.n_agents, env.n_actions), np.int8)
+            planned, any_legal = (one.act(np.float32(obs)[None], mask[None])[0] for one in (team, random))
+            follows = (episode % 2 == 0) & (choices.random(env.n_agents) < 0.7)
+            actions = np.where(follows, planned, any_legal)
+            reward, over = source.step(actions)
+            game["actions"].append(actions.tolist())
+            game["rewards"].append(reward)
+        games.append({**game, "over": over})
+    return {"id": source_class.game, "params": params, "seed": seed, "games": games}
+
+
+def write(file: Path, folder: Path) -> None:
+    """Writes the games of all programs down; the same games are the same bytes."""
+    games = [recorded(source, folder, params, number) for source, params, number in RECORDED]
+    text = json.dumps(games, separators=(",", ":"), default=lambda number: number.item())
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_bytes(gzip.compress(text.encode(), mtime=0))
+    print(f"{file}: {sum(len(one['games']) for one in games)} games, {file.stat().st_size / 1000:.0f} kB")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--folder", type=Path, default=Path(), help="where the clones are")
     parser.add_argument("--episodes", type=int, default=100, help="of each preset")
+    parser.add_argument("--record", type=Path, help="a file, .json.gz, to which games of the programs are written")
     options = parser.parse_args()
+    if options.record:
+        write(options.record, options.folder)
+        return
     for source in SOURCES:
         for preset in source.presets:
             if not (options.folder / source.folder).is_dir():
