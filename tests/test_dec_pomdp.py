@@ -172,6 +172,47 @@ def fits(counts: np.ndarray, chances: np.ndarray) -> None:
     assert abs(total - (1 - chances[often]).sum()) < 5 * math.sqrt(2 * often.sum())
 
 
+def reordered(tables: dict[str, np.ndarray], order: list[int]) -> dict[str, np.ndarray]:
+    """The tables of the same problem with its agents in this order."""
+    n, actions = len(order), [1 + i for i in order]
+    whole = [0, *actions, 1 + n, *(1 + n + one for one in actions)]  # state, actions, next state, observations
+    axes = {"transition": whole, "observation": [axis - 1 for axis in whole[1:]], "reward": whole, "start": [0]}
+    return {name: table.transpose(axes[name][: table.ndim]) for name, table in tables.items()}
+
+
+@settings(max_examples=500, deadline=None, derandomize=True)
+@given(
+    seed=st.integers(0, 10**6),
+    n_states=st.integers(1, 4),
+    agents=sizes_of_agents,
+    reward=st.sampled_from(["s, a", "s, a, s'", "s, a, s', o"]),
+    certain=st.booleans(),
+    data=st.data(),
+)
+def test_agents_in_another_order_play_the_same_game(seed, n_states, agents, reward, certain, data):
+    sizes, seen = zip(*agents, strict=True)
+    order = data.draw(st.permutations(range(len(agents))), "order")
+    axes = {"s, a": 1 + len(sizes), "s, a, s'": 2 + len(sizes), "s, a, s', o": None}[reward]
+    tables = random_tables(seed, n_states, sizes, seen, axes)
+    certain = certain or axes is None  # else a draw is another joint observation where agents are in another order
+    if certain:
+        tables["observation"] = random_tables(seed, n_states, sizes, seen, share=0.0)["observation"]
+    games = [batch(dec_pomdp(**these, horizon=6), 8, seed % 1000) for these in (tables, reordered(tables, order))]
+    assert games[1].env.n_agents == len(order)
+    rng = np.random.default_rng(seed)
+    for _ in range(6):
+        one, other = (playing.out for playing in games)
+        np.testing.assert_array_equal(other.state, one.state)
+        np.testing.assert_array_equal(other.action_mask, one.action_mask[:, order])
+        if certain:
+            np.testing.assert_array_equal(other.obs, one.obs[:, order])
+        actions = choose(one.action_mask, rng.random(one.action_mask.shape))
+        for playing, these in zip(games, (actions, actions[:, order]), strict=True):
+            playing.step(these)
+        np.testing.assert_array_equal(other.reward, one.reward)
+        np.testing.assert_array_equal(other.terminated, one.terminated)
+
+
 @pytest.mark.parametrize(
     "described", [{"problem": "dec_tiger"}, {"problem": "broadcast_channel"}, {"seed": 0}], ids=str
 )
