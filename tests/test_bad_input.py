@@ -144,10 +144,7 @@ def one_of(info: Any) -> st.SearchStrategy[Any]:
     return st.lists(st.lists(st.integers(-3, 3) | odd, max_size=3), max_size=3) | odd
 
 
-@pytest.mark.parametrize("id", coopgym.ids())
-@settings(max_examples=300, deadline=2000, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
-@given(data=st.data())
-def test_any_parameters_make_a_game_or_are_refused_by_name(id, data):
+def makes_a_game_or_is_refused_by_name(id: str, data: st.DataObject) -> None:
     infos = parameters_of(family(id).Params)
     names = data.draw(st.lists(st.sampled_from(sorted(infos)), unique=True, max_size=4))
     params = {name: data.draw(one_of(infos[name]), label=name) for name in names}
@@ -157,6 +154,24 @@ def test_any_parameters_make_a_game_or_are_refused_by_name(id, data):
         assert any(name in str(error) for name in infos), error
     else:
         assert env.n_agents >= 1 and env.n_actions >= 2 and env.obs_size >= 1 and env.state_size >= 1
+
+
+QUICK = settings(deadline=2000, derandomize=True, suppress_health_check=[HealthCheck.too_slow])  # no game takes 2 s
+
+
+@pytest.mark.parametrize("id", coopgym.ids())
+@settings(QUICK, max_examples=200)
+@given(data=st.data())
+def test_any_parameters_make_a_game_or_are_refused_by_name(id, data):
+    makes_a_game_or_is_refused_by_name(id, data)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("id", coopgym.ids())
+@settings(QUICK, max_examples=1000)
+@given(data=st.data())
+def test_a_thousand_parameters_make_a_game_or_are_refused_by_name(id, data):
+    makes_a_game_or_is_refused_by_name(id, data)
 
 
 @pytest.mark.parametrize(

@@ -403,7 +403,7 @@ VALUES = st.one_of(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=500, deadline=None)
 @given(st.dictionaries(st.sampled_from([*Params._fields, "rows"]), VALUES, max_size=4))
 def test_any_parameters_work_or_are_refused_by_name(params):
     try:

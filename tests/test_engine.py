@@ -43,6 +43,14 @@ def test_the_same_seed_is_the_same_game(game):
     assert len(words) > 1, "nothing ever changed"
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("game", EVERY_GAME, ids=name_of)
+def test_twenty_seeds_are_the_same_games_in_full_episodes(game):
+    one, other = coopgym.make(*game), coopgym.make(*game)
+    for seed in range(20):
+        assert play(one, seed, one.max_cycles) == play(other, seed, one.max_cycles)
+
+
 @games
 def test_full_episodes_are_the_same_whatever_was_played_before(env):
     used = coopgym.make(env)
@@ -94,6 +102,7 @@ def event(obs: Any, state: Any, mask: Any, *rest: Any) -> str:
     return digest(np.asarray(obs), np.asarray(state), np.asarray(mask), *map(float, rest))
 
 
+@functools.cache
 def ranks(row: int) -> np.ndarray:
     """What a row would like to play, step by step: [T, N, A], with room to spare."""
     return np.random.default_rng(row).random((STEPS, 16, 16))
@@ -118,28 +127,28 @@ def single_events(env: Environment, seed: int, row: int) -> list[str]:
     return events
 
 
-def batch_events(envs: VectorEnv, seed: int) -> list[list[str]]:
-    """The same for each row of a batch."""
-    rows = range(envs.num_envs)
-    n_actions = envs.environment.n_actions
-    wanted = np.array([ranks(row)[:, : envs.environment.n_agents, :n_actions] for row in rows])
+def batch_events(envs: VectorEnv, seed: int, rows: list[int]) -> dict[int, list[str]]:
+    """The same for these rows of a batch."""
+    every, n_actions = range(envs.num_envs), envs.environment.n_actions
+    wanted = np.array([ranks(row)[:, : envs.environment.n_agents, :n_actions] for row in every])
     obs, infos = envs.reset(seed=seed)
     masks, state, ended = infos["action_mask"], envs.state(), np.zeros(envs.num_envs, bool)
-    events = [[event(obs[e], state[e], masks[e])] for e in rows]
+    events = {e: [event(obs[e], state[e], masks[e])] for e in rows}
     taken = np.zeros(envs.num_envs, int)
     mode = envs._batch.autoreset
     while taken.min() < STEPS:
-        actions = choose(masks, wanted[rows, np.minimum(taken, STEPS - 1)])
+        actions = choose(masks, wanted[every, np.minimum(taken, STEPS - 1)])
         if mode == "disabled" and ended.any():
             obs, infos = envs.reset(options={"reset_mask": ended.copy()})
             masks, state = infos["action_mask"], envs.state()
-            for e in np.flatnonzero(ended):
+            for e in (e for e in rows if ended[e]):
                 events[e].append(event(obs[e], state[e], masks[e]))
             ended[:] = False
             continue
         waiting = ended & (mode == "next_step")
         obs, reward, terminated, truncated, infos = envs.step(actions)
         masks, state, ended = infos["action_mask"], envs.state(), terminated | truncated
+        taken += ~waiting
         for e in rows:
             now = obs[e], state[e], masks[e]
             last = now
@@ -152,7 +161,6 @@ def batch_events(envs: VectorEnv, seed: int) -> list[list[str]]:
                 events[e].append(event(*now))
                 continue
             events[e].append(event(*last, reward[e], terminated[e], truncated[e]))
-            taken[e] += 1
             if ended[e] and mode == "same_step":
                 events[e].append(event(*now))
     return events
@@ -180,9 +188,25 @@ def test_threads_change_no_game_of_any_family(env, mode, num_envs):
     see_that_rows_are_single_games(env, mode, num_envs, 2)
 
 
-def see_that_rows_are_single_games(env, mode, num_envs, num_threads):
+MANY = 1024
+SOME = [0, 1, 2, 3, 62, 63, 64, 65, 511, 512, 1022, 1023]  # of many rows
+
+
+@games
+def test_some_rows_of_many_are_the_single_games_of_their_own_seeds(env):
+    see_that_rows_are_single_games(env, "same_step", MANY, 1, SOME)
+
+
+@pytest.mark.slow
+@games
+@pytest.mark.parametrize("mode", MODES)
+def test_each_of_many_rows_is_the_single_game_of_its_own_seed(env, mode):
+    see_that_rows_are_single_games(env, mode, MANY, 1)
+
+
+def see_that_rows_are_single_games(env, mode, num_envs, num_threads, rows=None):
     envs = coopgym.make_vec(env, num_envs, autoreset_mode=mode, num_threads=num_threads)
-    for row, events in enumerate(batch_events(envs, seed=1000)):
+    for row, events in batch_events(envs, 1000, rows or [*range(num_envs)]).items():
         alone = single_events(env, 1000 + row, row)
         length = min(len(events), len(alone))
         assert length > STEPS and events[:length] == alone[:length], f"row {row}"

@@ -999,9 +999,10 @@ def test_on_a_torus_half_the_board_is_all_of_it():
             assert (window[:, :size, :size].sum((1, 2)) == 3).all()
 
 
+@pytest.mark.parametrize("games", [20, pytest.param(500, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("rules", ["stag", "qtran", "ma_gym"])
 @pytest.mark.parametrize("mirror", ["left and right", "rows and columns"])
-def test_a_mirrored_board_plays_a_mirrored_game(rules, mirror):
+def test_a_mirrored_board_plays_a_mirrored_game(rules, mirror, games):
     """With resting prey, whose moves are no draws: the same seed then orders the predators alike."""
     size, swap = 6, {"left and right": {"left": "right", "right": "left"}}.get(
         mirror, {"left": "up", "up": "left", "right": "down", "down": "right"}
@@ -1014,7 +1015,7 @@ def test_a_mirrored_board_plays_a_mirrored_game(rules, mirror):
     params = {"rules": rules, "size": size, "n_predators": 4, "n_prey": 3, "prey_policy": "resting", "penalty": -0.3}
     env, rng, rewards = environment("predator_prey_v1", **params), np.random.default_rng(1), []
     names = env.action_names
-    for seed in range(20):
+    for seed in range(games):
         one, other = (World(env, env.kernel_params(), env.allocate(1)) for _ in range(2))
         with np.errstate(over="ignore"):
             for game in (one, other):
@@ -1037,10 +1038,11 @@ def test_a_mirrored_board_plays_a_mirrored_game(rules, mirror):
     assert len(set(rewards)) > 2  # something happened
 
 
-def test_predators_that_change_numbers_and_actions_catch_the_same():
+@pytest.mark.parametrize("games", [60, pytest.param(500, marks=pytest.mark.slow)])
+def test_predators_that_change_numbers_and_actions_catch_the_same(games):
     text = ["0 1 2 . *", "3 * 4 * .", ". 5 . . .", ". . * 6 .", ". . . 7 ."]
     rng, rewards = np.random.default_rng(0), set()
-    for seed in range(60):
+    for seed in range(games):
         numbers, actions = rng.permutation(8), rng.choice([STAY, CATCH], 8)
         renamed = "\n".join(text).translate({ord(str(i)): str(numbers[i]) for i in range(8)})
         one = world("\n".join(text), seed, capture_size=2, penalty=-1.0, prey_policy="resting")
@@ -1173,9 +1175,7 @@ def test_a_thousand_games_are_those_of_the_plain_twin(params):
     compare_with_the_twin(params, episodes=100, seed=77)
 
 
-@settings(max_examples=25, deadline=None, derandomize=True)
-@given(st.data())
-def test_invariants_hold_in_any_game(data):
+def invariants_hold(data: Any) -> None:
     size = data.draw(st.integers(3, 8), "size")
     rules = data.draw(st.sampled_from(["stag", "qtran", "ma_gym"]), "rules")
     cells = size**2 if rules != "ma_gym" else (size - 1) ** 2
@@ -1221,6 +1221,19 @@ def test_invariants_hold_in_any_game(data):
         assert (out.reward <= 10 * n_prey).all()
         batch.step(eager(out.action_mask, policy))
     assert out.steps.max() > 0
+
+
+@settings(max_examples=25, deadline=None, derandomize=True)
+@given(st.data())
+def test_invariants_hold_in_any_game(data):
+    invariants_hold(data)
+
+
+@pytest.mark.slow
+@settings(max_examples=500, deadline=None, derandomize=True)
+@given(st.data())
+def test_invariants_hold_in_hundreds_of_games(data):
+    invariants_hold(data)
 
 
 # --- The chaser ---

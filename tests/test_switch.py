@@ -299,7 +299,7 @@ def test_a_mirrored_board_plays_the_mirrored_game(mirror):
         row, column = place
         return (2 - row, column) if mirror == "rows" else (row, WIDTH - 1 - column)
 
-    for _ in range(150):
+    for _ in range(500):
         places = [inside[k] for k in rng.permutation(len(inside))[:3]]
         actions = rng.integers(0, 5, 3).tolist()
         one, other = placed(*places), placed(*map(mirrored, places))
@@ -388,7 +388,7 @@ VALUES = st.one_of(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=500, deadline=None)
 @given(st.dictionaries(st.sampled_from([*Params._fields, "n_goals"]), VALUES, max_size=4))
 def test_any_parameters_work_or_are_refused_by_name(params):
     try:

@@ -68,14 +68,13 @@ ODD_PARAMS: list[dict[str, Any]] = [
 ]
 
 
-@pytest.mark.parametrize("params", ODD_PARAMS, ids=str)
-def test_kernels_play_as_the_twin_does(params):
+def agrees_with_the_twin(params: dict[str, Any], episodes: int) -> None:
     rows, seed = 4, 11
     game = batch(rows, seed, **params)
     twins = [TWINS["tag_v1"](game.env.params, seed + e) for e in range(rows)]
     rng = np.random.default_rng(5)
     touches, moved = 0.0, 0.0
-    for episode in range(4):
+    for episode in range(episodes):
         if episode:
             game.reset()
         for e, twin in enumerate(twins):
@@ -102,6 +101,17 @@ def test_kernels_play_as_the_twin_does(params):
                 break
         moved += np.abs(game.arrays.position - start).sum()
     assert touches > 0 and moved > 1
+
+
+@pytest.mark.parametrize("params", ODD_PARAMS, ids=str)
+def test_kernels_play_as_the_twin_does(params):
+    agrees_with_the_twin(params, episodes=4)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("params", ODD_PARAMS, ids=str)
+def test_kernels_play_a_thousand_episodes_as_the_twin_does(params):
+    agrees_with_the_twin(params, episodes=25)  # of 4 rows, with 12 sets of parameters
 
 
 # --- against mpe2 -------------------------------------------------------------------------------------------------
@@ -382,7 +392,7 @@ VALUES = st.one_of(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=500, deadline=None)
 @given(st.dictionaries(st.sampled_from([*Params._fields, "num_good"]), VALUES, max_size=3))
 def test_any_parameters_work_or_are_refused_by_name(params):
     try:
