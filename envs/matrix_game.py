@@ -51,8 +51,10 @@ Presets
     `matrix-games` have `uoe` in theirs. The two are the same game once the agents or actions are renamed.
 
     25 steps: `climbing_uoe_repeated_25` and `penalty_uoe_..._repeated_25`, as benchmarks run them. Returns are 25
-    times the payoff. Any other game is repeated by `horizon=25`; to see the last joint action, as in the package's
-    ids that end in `state`, add `observe_last_actions=True`.
+    times the payoff. Every one of the one-step games is repeated by the parameter `horizon`, without a preset of its
+    own: `coopgym.make("matrix_game_v1", "qtran3x3", horizon=25)`, and `--preset qtran3x3 --env.horizon 25` at the
+    command line. Its episodes are then truncated, not terminated. To see the last joint action, as in the package's ids
+    that end in `state`, add `observe_last_actions=True`.
 
     One of two additive tables, drawn at the start: `additive_ok` (all see which), `additive_hidden` (none), and
     `additive_one_informed` (agent 0 alone; new here).

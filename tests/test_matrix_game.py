@@ -132,6 +132,21 @@ def test_agents_can_change_places():
         assert len(set(rewards)) > 10
 
 
+@pytest.mark.parametrize("name", [name for name in PRESETS if environment("matrix_game_v1", name).horizon == 1])
+def test_every_one_step_game_is_played_25_times_by_its_horizon(name):
+    once, often = batch(50, 3, preset=name), batch(50, 3, preset=name, horizon=25)
+    joint = np.random.default_rng(4).integers(0, np.array(once.env.payoff.shape[1:]), (50, once.env.n_agents))
+    paid = once.step(joint).reward.copy()
+    assert once.out.terminated.all() and len(set(paid)) > 1
+    for _ in range(25):
+        assert not often.out.ended.any()
+        np.testing.assert_array_equal(often.step(joint).reward, paid)
+    np.testing.assert_allclose(often.out.team_return, 25 * paid)
+    assert often.out.truncated.all() and not often.out.terminated.any()
+    if once.env.optimum() and often.env.optimum():
+        assert often.env.optimum()[0] == pytest.approx(25 * once.env.optimum()[0])
+
+
 @pytest.mark.parametrize("name", [name for name in PRESETS if name.endswith("_repeated_25")])
 def test_repeated_games_pay_25_times_the_payoff(name):
     best = {"climbing_uoe_repeated_25": (0, 0)}.get(name, (0, 2))
