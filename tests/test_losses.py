@@ -273,7 +273,8 @@ def plain_joint(networks: nn.ModuleDict, h: np.ndarray, action: list[int], state
 
     mean = of_actions(np.tile(scales.mean(0), (len(h), 1)), np.tile(shifts.mean(0), (len(h), 1)))
     base, of_mean = perceptron(joint.situation, mean)[0], perceptron(joint.actions, mean)[0]
-    return base, base + perceptron(joint.actions, of_actions(scales[action], shifts[action]))[0] - of_mean
+    alone = sum(row[a] - row.mean() for row, a in zip((affine(joint.alone, x) for x in h), action, strict=True))
+    return base, base + perceptron(joint.actions, of_actions(scales[action], shifts[action]))[0] - of_mean + alone
 
 
 def plain_qtran(made: Learner, ep: Episodes) -> float:
