@@ -66,6 +66,14 @@ def test_contributings_own_environment_can_be_made_and_trained_on(namespace, mon
     assert rewards["agent_0"] == 1.0
     assert all(terminations.values())
     assert all(env.observation_space(agent).contains(obs[agent]) for agent in obs)
+    watched = coopgym.make("rendezvous_v1", length=4, render_mode="rgb_array")
+    watched.reset(seed=0)
+    before = watched.render()
+    watched.step(dict.fromkeys(watched.agents, 2))
+    assert not np.array_equal(before, watched.render())
+    text = coopgym.make("rendezvous_v1", render_mode="ansi")
+    text.reset(seed=1)
+    assert re.search(r"^cells: \d, \d$", text.render(), re.MULTILINE)
 
 
 def commands() -> list[str]:
