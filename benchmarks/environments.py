@@ -1,17 +1,20 @@
 """Environment steps per second, beside the programs of others measured in the same run.
 
-    python benchmarks/environments.py [families] [peers] [crowds] [start] [--sources FOLDER]
+    python benchmarks/environments.py [families] [peers] [profile] [threads] [crowds] [start] [--sources FOLDER]
 
 families: every family, from one game to 16,384 at a time; peers: mpe2, VMAS and JaxMARL where they are installed, and
-the class of predator-prey's authors where FOLDER holds their clone (see predator_prey_sources.py); crowds: spread with
-up to 64 agents; start: how long the first step of a family takes, with nothing compiled and with everything. Without
-words, all of it.
+the class of predator-prey's authors where FOLDER holds their clone (see predator_prey_sources.py); profile: what the
+parts of a step take; threads: what a second thread brings, and what a second process would; crowds: spread with up to
+64 agents; start: how long the first step of a family takes, with nothing compiled and with everything. Without words,
+all of it.
 
 A step is one joint action in one environment: all agents act. Ended episodes start again. Actions are drawn beforehand,
 at random. Each figure is the median of several measurements; the machine should do nothing else meanwhile.
 """
 
 import argparse
+import copy
+import json
 import os
 import platform
 import statistics
@@ -19,14 +22,17 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 import coopgym
-from coopgym.envs import ids
+from coopgym.envs import core, ids
+from coopgym.envs.compiling import kernel
+from coopgym.envs.core import Batch, Environment
 
 GAMES = {  # id: parameters; the small games are made long, since a short one is all restarts
     "spread_v1": {},
@@ -217,6 +223,113 @@ def peers(
         line("  times as fast", [f"{ours / theirs:.3g}"])
 
 
+# Where the time of a step goes: each part is what a step takes less without it.
+
+
+@kernel
+def _no_step(p, s, e, action):
+    return 0.0, False
+
+
+@kernel
+def _nothing(p, s, e, shown):
+    pass
+
+
+@kernel
+def _nothing_wrong(actions, strict, out):
+    return -1
+
+
+PARTS = {"move": {"step": _no_step}, "observe": {"observe": _nothing}, "state": {"summarise": _nothing}}
+
+
+def batch(env: Environment, num_envs: int, seconds: float, repeats: int, num_threads: int = 1) -> float:
+    """The loops alone, without what a VectorEnv is around them: nanoseconds a step of one game."""
+    games = Batch(env, num_envs, seed=0, num_threads=num_threads)
+    games.reset()
+    pool = np.random.default_rng(0).integers(env.n_actions, size=(POOL, num_envs, env.n_agents))
+    return 1e9 / rate(lambda call: games.advance(pool[call % POOL]), num_envs, seconds, repeats)
+
+
+@contextmanager
+def unchecked() -> Iterator[None]:
+    """Within it, batches are made that do not ask whether actions are in range."""
+    checked = core._first_wrong
+    core.loops.cache_clear()
+    core._first_wrong = _nothing_wrong
+    try:
+        yield
+    finally:
+        core._first_wrong = checked
+        core.loops.cache_clear()
+
+
+def profile(num_envs: int = 1024, seconds: float = 0.5, repeats: int = 5) -> None:
+    """Nanoseconds a step, and what it takes less without one of its parts; `rest` is counting, and the call."""
+    line(f"batch {num_envs}", ["whole", *PARTS, "masks", "restart", "check", "rest"])
+    for id, params in GAMES.items():
+        env = coopgym.environment(id, **params)
+        whole = batch(env, num_envs, seconds, repeats)
+        parts = [whole - batch(stripped(env, **part), num_envs, seconds, repeats) for part in PARTS.values()]
+        masks = batch(stripped(env, available=_nothing), num_envs, seconds, repeats) if env.masks_change else whole
+        restart = batch(coopgym.environment(id, **{**params, "horizon": 10**6}), num_envs, seconds, repeats)
+        with unchecked():
+            check = batch(env, num_envs, seconds, repeats)
+        parts += [whole - masks, whole - restart, whole - check]
+        line(id, [f"{value:.1f}" for value in (whole, *parts, whole - sum(parts))])
+
+
+def stripped(env: Environment, **kernels: Any) -> Environment:
+    """The environment with other kernels."""
+    other = copy.copy(env)
+    other.__dict__.pop("kernels", None)
+    other.__class__ = type("Stripped", (type(env),), {"kernels": env.kernels._replace(**kernels)})
+    return other
+
+
+PROCESS = """
+import sys, coopgym, environments, json
+id, num_envs, params, seconds, repeats = json.loads(sys.argv[1])
+env = coopgym.environment(id, **params)
+environments.batch(env, num_envs, 0.01, 1)
+print("ready", flush=True)
+sys.stdin.readline()
+print(environments.batch(env, num_envs, seconds, repeats))
+"""
+
+
+def threads(num_envs: int = 16384, seconds: float = 0.5, repeats: int = 5) -> None:
+    """What a second thread brings, what it would without the check of actions, and what a second process brings.
+
+    All as times one thread. One thread checks the actions; two processes with half of the games each share nothing.
+    """
+    line(f"batch {num_envs}", ["two threads", "unchecked", "two processes"])
+    for id, params in GAMES.items():
+        env = coopgym.environment(id, **params)
+        one = batch(env, num_envs, seconds, repeats)
+        two = one / batch(env, num_envs, seconds, repeats, num_threads=2)
+        with unchecked():
+            bare = batch(env, num_envs, seconds, repeats) / batch(env, num_envs, seconds, repeats, num_threads=2)
+        half = batch(env, num_envs // 2, seconds, repeats)
+        both = sum(half / time for time in side_by_side(id, num_envs // 2, params, seconds, repeats))
+        line(id, [f"{value:.2f}" for value in (two, bare, both)])
+
+
+def side_by_side(id: str, num_envs: int, params: dict[str, Any], seconds: float, repeats: int) -> list[float]:
+    """Nanoseconds a step of two processes that play at the same time."""
+    asked = json.dumps([id, num_envs, params, seconds, repeats])
+    command = [sys.executable, "-c", PROCESS, asked]
+    pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    processes = [subprocess.Popen(command, cwd=Path(__file__).parent, **pipes) for _ in range(2)]
+    for process in processes:
+        assert process.stdout.readline() == "ready\n"
+    for process in processes:
+        process.stdin.write("go\n")
+        process.stdin.flush()
+    return [float(process.communicate()[0]) for process in processes]
+
+
 def crowds(agents: Sequence[int] = (3, 8, 16, 32, 64), seconds: float = 0.5, repeats: int = 5) -> None:
     """spread_v1 with more and more agents, 64 games at a time: the work is the pairs of what is seen and what sees."""
     line("spread_v1, agents", [str(n) for n in agents])
@@ -265,14 +378,21 @@ def machine() -> str:
 
 
 def main() -> None:
-    parts = {"families": families, "peers": peers, "crowds": crowds, "start": start}
+    parts = {
+        "families": families,
+        "peers": peers,
+        "profile": profile,
+        "threads": threads,
+        "crowds": crowds,
+        "start": start,
+    }
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("parts", nargs="*", choices=[[], *parts], help="what to measure; all of it without a word")
     parser.add_argument("--sources", type=Path, help="a folder with a clone of github.com/wendelinboehmer/dcg")
     options = parser.parse_args()
     print(f"{machine()}; rates are environment steps per second, medians of 5 x 0.5 s")
     for name in options.parts or parts:
-        print(f"\n{name}: {parts[name].__doc__}")
+        print(f"\n{name}: {parts[name].__doc__.splitlines()[0]}")
         parts[name](**({"sources": options.sources} if name == "peers" else {}))
 
 

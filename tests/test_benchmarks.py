@@ -4,7 +4,11 @@ import os
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+
+import coopgym
+from coopgym.envs import core
 
 
 @pytest.fixture(autouse=True)
@@ -38,6 +42,48 @@ def test_the_programs_of_others_have_a_rate_where_they_are_installed(capsys, mon
     assert mpe2[:2] == ["mpe2,", "spread"] and mpe2[3] == "-" and ours[2] == "-"
     assert float(times[3]) > 10
     assert another[2:] == ["-", "-"]
+
+
+def test_the_parts_of_a_step_add_up(capsys, monkeypatch):
+    import environments
+
+    monkeypatch.setattr(environments, "GAMES", {"matrix_game_v1": {"preset": "climbing"}})
+    environments.profile(num_envs=8, seconds=0.002, repeats=1)
+    titles, cells = (line.split() for line in capsys.readouterr().out.splitlines())
+    whole, *parts = map(float, cells[1:])
+    assert titles[2:] == ["whole", "move", "observe", "state", "masks", "restart", "check", "rest"]
+    assert whole > 0 and sum(parts) == pytest.approx(whole, abs=0.5)
+
+
+def test_a_part_that_is_left_out_is_not_done():
+    import environments
+
+    env = coopgym.environment("spread_v1")
+    blind = environments.stripped(env, observe=environments._nothing)
+    seeing, unseeing = (core.Batch(one, 2, seed=0) for one in (env, blind))
+    for batch in (seeing, unseeing):
+        batch.reset()
+        batch.step(np.ones((2, env.n_agents), np.int64))
+    assert seeing.out.obs.any() and not unseeing.out.obs.any()
+    assert np.array_equal(seeing.out.state, unseeing.out.state)
+    with environments.unchecked():
+        batch = core.Batch(env, 2, seed=0)
+        batch.reset()
+        batch.step(np.ones((2, env.n_agents), np.int64))
+    assert np.array_equal(batch.out.obs, seeing.out.obs)
+    with pytest.raises(ValueError, match="it must lie in"):
+        seeing.step(np.full((2, env.n_agents), 9))
+
+
+@pytest.mark.slow
+def test_threads_are_held_against_processes(capsys, monkeypatch):
+    import environments
+
+    monkeypatch.setattr(environments, "GAMES", {"matrix_game_v1": {"preset": "climbing"}})
+    environments.threads(num_envs=64, seconds=0.01, repeats=1)
+    cells = capsys.readouterr().out.splitlines()[-1].split()[1:]
+    two_threads, unchecked, two_processes = map(float, cells)
+    assert min(two_threads, unchecked) >= 0 and two_processes > 0  # 0.00 where so few games share a busy machine
 
 
 def test_crowds_have_a_time_for_each_number_of_agents(capsys):
