@@ -20,8 +20,8 @@ from coopgym.envs.core import Batch, Environment, Scene
 from coopgym.envs.rendering import AGENTS, FAINT, FOG, INK, LINE, PAPER, STRIP, Trail, picture, pixels
 from coopgym.envs.teams import RANDOM, Policy, named_team
 
-COLOURS = 63  # of a palette, besides UNCHANGED; more make larger files and no better ones
-UNCHANGED = 63  # stands in a frame for "as in the frame before"
+COLOURS = 63  # of a palette, besides the one that stands for "as in the frame before"; more make files larger
+MOST_COLOURS = 255  # for trails, whose faint ends have many tints and would take those of others
 BINS = 1 << 15
 NAMED = np.array([*AGENTS, INK, FAINT, LINE, STRIP, PAPER, FOG])  # [K, 3], colours that tell things apart: kept exactly
 FASTEST = 50  # frames in a second; viewers slow down what asks for more
@@ -50,11 +50,14 @@ def record(
     ending = Path(path).suffix.lower()
     if ending not in (".gif", ".mp4"):
         raise ValueError(f"the file is {Path(path).name!r}; its name must end in .gif or .mp4")
-    save = save_mp4 if ending == ".mp4" else save_gif
     team = named_team(RANDOM, batch.env, seed) if policy is None else policy
     trail = Trail(batch.env)
     shown = (trail.behind(scene) if show_trail else scene for scene in scenes(batch, team, show_sight))
-    save((pixels(picture(batch.env, scene)) for scene in shown), path, fps)
+    frames = (pixels(picture(batch.env, scene)) for scene in shown)
+    if ending == ".mp4":
+        save_mp4(frames, path, fps)
+    else:
+        save_gif(frames, path, fps, MOST_COLOURS if show_trail else COLOURS)
     return float(batch.out.team_return[0])
 
 
@@ -71,9 +74,12 @@ def scenes(batch: Batch, policy: Policy, show_sight: bool = False) -> Iterator[S
         yield batch.scene(show_sight=show_sight)
 
 
-def save_gif(frames: Iterable[np.ndarray], path: str | os.PathLike[str], fps: float = 5) -> None:
+def save_gif(
+    frames: Iterable[np.ndarray], path: str | os.PathLike[str], fps: float = 5, colours: int = COLOURS
+) -> None:
     """Writes frames, each [H, W, 3] uint8 and all of one size, as an animated GIF that shows fps of them in a second.
 
+    colours: how many it has at most, up to 255.
     The file appears when it is complete. Raises ValueError for a name that does not end in .gif, for no frames, for
     frames of another kind and for an fps that no GIF can have, FileNotFoundError for a folder that is not there, and
     ImportError without Pillow.
@@ -84,10 +90,10 @@ def save_gif(frames: Iterable[np.ndarray], path: str | os.PathLike[str], fps: fl
         raise ImportError('a GIF needs Pillow; install it with: pip install "coopgym[render]"') from None
     path = _checked(path, fps, ".gif", FASTEST)
     changes = _changes(frames)
-    palette, nearest = _palette(changes)
-    images = []
+    palette, nearest = _palette(changes, colours)
+    unchanged, images = colours, []  # the number after the palette's stands for "as in the frame before"
     for where, bins in changes.frames:
-        pixels = np.full(changes.size, UNCHANGED, np.uint8)
+        pixels = np.full(changes.size, unchanged, np.uint8)
         pixels.ravel()[where] = nearest[bins]
         images.append(Image.fromarray(pixels))
         images[-1].putpalette(palette.tobytes())
@@ -102,7 +108,7 @@ def save_gif(frames: Iterable[np.ndarray], path: str | os.PathLike[str], fps: fl
             duration=durations,
             loop=0,
             optimize=False,
-            transparency=UNCHANGED,
+            transparency=unchanged,
             disposal=1,  # a frame stays while the next is laid over it
         )
         os.replace(temporary, path)
@@ -204,8 +210,8 @@ def _checked_frame(frame: np.ndarray, shape: tuple[int, ...] | None) -> np.ndarr
     return frame
 
 
-def _palette(changes: _Changes) -> tuple[np.ndarray, np.ndarray]:
-    """The palette, [colours, 3] uint8, and for each bin the index of the nearest colour, [BINS].
+def _palette(changes: _Changes, most: int) -> tuple[np.ndarray, np.ndarray]:
+    """The palette, [at most `most`, 3] uint8, and for each bin the index of the nearest colour, [BINS].
 
     It holds the named colours that occur, then the mean colours of the fullest bins.
     """
@@ -214,7 +220,7 @@ def _palette(changes: _Changes) -> tuple[np.ndarray, np.ndarray]:
     means = changes.sums[used] / counts[:, None]
     named = np.searchsorted(used, _bins(changes.named))
     means[named], counts[named] = changes.named, np.inf
-    palette = means[np.argsort(-counts, kind="stable")[:COLOURS]].round()
+    palette = means[np.argsort(-counts, kind="stable")[:most]].round()
     distance, index = np.full(len(used), np.inf), np.zeros(BINS, np.uint8)
     for k, colour in enumerate(palette):
         to_this = np.square(means - colour).sum(axis=1)

@@ -15,7 +15,7 @@ from PIL import Image
 from coopgym.envs import environment, ids
 from coopgym.envs.core import Batch, Environment
 from coopgym.envs.play import Game, play
-from coopgym.envs.recording import COLOURS, LAST_FRAME, NAMED, record, save_gif, save_mp4
+from coopgym.envs.recording import COLOURS, LAST_FRAME, NAMED, record, save_gif, save_mp4, scenes
 from coopgym.envs.rendering import (
     BAND,
     FOG,
@@ -30,9 +30,11 @@ from coopgym.envs.rendering import (
     Renderer,
     Trail,
     number,
+    picture,
+    pixels,
     signed,
 )
-from coopgym.envs.teams import RandomTeam
+from coopgym.envs.teams import RandomTeam, named_team
 from tests.games import EVERY_GAME, name_of
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -378,6 +380,18 @@ def test_an_animation_shows_what_was_drawn(tmp_path):
             gif.seek(k)
             difference = np.abs(np.asarray(gif.convert("RGB")).astype(int) - drawn)
             assert difference.mean() < 0.5 and difference.max() < 60
+
+
+def test_an_animation_shows_trails_in_the_colours_of_their_agents(tmp_path):
+    env = environment("spread_v1", n_agents=8, horizon=12)
+    batch, trail = Batch(env, 1, 1, autoreset="disabled"), Trail(env)
+    frames = [pixels(picture(env, trail.behind(scene))) for scene in scenes(batch, named_team("assignment", env))]
+    record(env, tmp_path / "a.gif", named_team("assignment", env), seed=1, show_trail=True)
+    with Image.open(tmp_path / "a.gif") as gif:
+        for k, drawn in enumerate(frames):
+            gif.seek(k)
+            difference = np.abs(np.asarray(gif.convert("RGB")).astype(int) - drawn).max(axis=2)
+            assert (difference > 24).mean() < 0.001, k  # with 63 colours up to 0.004, an orange trail in vermillion
 
 
 def test_an_animation_keeps_the_named_colours_however_few_their_pixels_are(tmp_path):
