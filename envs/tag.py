@@ -539,7 +539,8 @@ class Tag(Environment):
                 canvas.ring(x, y, PREY_RADIUS + 3 / canvas.scale, GREEN, 3)
                 canvas.flag(x, y + 0.2, signed(touches * self.params.capture_reward), height, GREEN)
         width = plane.end(canvas, half)
-        words = f"prey touched: {touching[np.ix_(shown, shown_prey)].any(axis=0).sum()} of {len(shown_prey)}"
+        touched = f"prey touched: {touching[np.ix_(shown, shown_prey)].any(axis=0).sum()} of {len(shown_prey)}"
+        words = touched if len(shown_prey) else "no prey in sight"
         canvas.text(20, 24, words, 16, FAINT, "left")
         canvas.tally(width - 20, 24, "touching:", [i for i in shown.tolist() if touching[i, shown_prey].any()])
 
