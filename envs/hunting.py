@@ -74,6 +74,7 @@ class State(NamedTuple):
     tried_at: np.ndarray  # [E, M] int32, at which step of the episode that was; 0 before
     tried_by: np.ndarray  # [E, M] int8, how many predators that were
     frozen_in: np.ndarray  # [E, N] int16, the cell in which a frozen predator stood last
+    came_back: np.ndarray  # [E] int32, how many captured prey have come back in the episode
     target: np.ndarray  # [E, N + M] int16, where each wants to go; these three under the rules "qtran" only
     asked: np.ndarray  # [E, N + M] int8, 1 once it has moved, or waits for another to move
     waiting: np.ndarray  # [E, N + M] int16, those who wait for the next one, in order
@@ -86,6 +87,7 @@ def _start(s, e):
     for cell in range(off):
         s.grid[e, cell] = EMPTY
     s.grid[e, off] = OUTSIDE
+    s.came_back[e] = 0
     for i in range(s.predator.shape[1]):
         s.predator[e, i] = off
         s.predator_order[e, i] = i
@@ -310,6 +312,7 @@ def step_qtran(p, s, e, action):
     for j in range(s.prey.shape[1]):
         if s.prey[e, j] < off and _captured_now(p, s, e, j):
             if p.respawn:
+                s.came_back[e] += 1
                 move(s, e, s.prey, j, PREY - j, _free_cell_by_column(p, s, e))
             else:
                 remove(s, e, s.prey, j)

@@ -447,6 +447,7 @@ class PredatorPrey(Environment):
             tried_at=np.zeros((num_envs, m), np.int32),
             tried_by=np.zeros((num_envs, m), np.int8),
             frozen_in=np.full((num_envs, n), off, np.int16),
+            came_back=np.zeros(num_envs, np.int32),
             target=np.zeros((num_envs, in_turn), np.int16),
             asked=np.zeros((num_envs, in_turn), np.int8),
             waiting=np.zeros((num_envs, in_turn), np.int16),
@@ -488,10 +489,16 @@ class PredatorPrey(Environment):
             canvas.fog((0, 0, p.size, p.size), seen)
             return
         width = canvas.foot(40)
-        score = "prey come back" if p.respawn else f"prey caught: {np.sum(prey == off)} of {p.n_prey}"
-        canvas.text(20, 24, score, 16, FAINT, "left")
+        canvas.text(20, 24, self._score(scene), 16, FAINT, "left")
         if p.rules == "stag":
             canvas.tally(width - 20, 24, "frozen:", np.flatnonzero(predator == off).tolist())
+
+    def _score(self, scene: Scene) -> str:
+        """How many prey have been caught, in words."""
+        if self.params.respawn:
+            return f"prey caught: {scene.arrays.came_back[scene.e]}, and come back"
+        gone = np.sum(scene.arrays.prey[scene.e] == self.params.size**2)
+        return f"prey caught: {gone} of {self.params.n_prey}"
 
     def _tries(self, scene: Scene) -> list[tuple[int, bool, list[int]]]:
         """For each prey tried in the last step, in order: its cell, whether it was caught, and from which cells."""
@@ -563,6 +570,7 @@ class PredatorPrey(Environment):
         frozen = np.flatnonzero(s.predator[e] == off)
         if frozen.size:
             lines.append(f"frozen: {', '.join(map(str, frozen))}")
+        lines.append(self._score(scene))
         if scene.action is not None:
             lines.append(
                 f"last actions: {', '.join(f'{i} {self.action_names[a]}' for i, a in enumerate(scene.action))}"

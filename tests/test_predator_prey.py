@@ -563,7 +563,8 @@ def test_the_text_shows_who_is_where_and_what_happened():
     batch = Batch(environment("predator_prey_v1", "stag_p-2", size=5, n_predators=2, n_prey=1), 1, seed=4)
     batch.reset()
     batch.step(np.full((1, 2), STAY))
-    *board, actions, score = batch.env.describe(batch.scene()).splitlines()
+    *board, caught, actions, score = batch.env.describe(batch.scene()).splitlines()
+    assert caught == "prey caught: 0 of 1"
     assert actions == "last actions: 0 stay, 1 stay"
     assert score == "step 1, reward 0, team return 0"
     shown = "".join(board).replace(" ", "")
@@ -734,11 +735,25 @@ def test_a_captured_prey_comes_back_at_once_on_any_cell_but_its_own():
             . . .
         """, seed, **QTRAN, respawn=True, capture_reward=1.0)  # fmt: skip
         assert play(game, Q_STAY, Q_STAY) == (1.0, False)
+        assert game.arrays.came_back[0] == 1
         [cell] = prey_cells(game)
         assert game.arrays.grid[0, 3 * cell[0] + cell[1]] == PREY
         seen[cell] += 1
     assert set(seen) == {(1, 0), (1, 1), (1, 2), (2, 0), (2, 1), (2, 2)}
     assert all(abs(count - 1400 / 6) < 70 for count in seen.values())  # five standard deviations
+
+
+def test_captures_are_counted_where_prey_come_back_and_a_new_game_has_none():
+    env = environment("predator_prey_v1", "qtran_code_5x5_p1")
+    batch, team, captures = Batch(env, 1, seed=1, autoreset="disabled"), env.scripted["pairs"](env), 0
+    out = batch.reset()
+    while not out.ended[0]:
+        batch.step(team.act(out.obs, out.action_mask))
+        captures += out.reward[0] == 1.0
+    assert captures > 5
+    assert f"prey caught: {captures}, and come back" in env.describe(batch.scene())
+    batch.reset(np.array([True]))
+    assert "prey caught: 0, and come back" in env.describe(batch.scene())
 
 
 def test_without_respawn_the_game_ends_with_the_last_prey():
