@@ -180,16 +180,17 @@ def reordered(tables: dict[str, np.ndarray], order: list[int]) -> dict[str, np.n
     return {name: table.transpose(axes[name][: table.ndim]) for name, table in tables.items()}
 
 
-@settings(max_examples=500, deadline=None, derandomize=True)
-@given(
-    seed=st.integers(0, 10**6),
-    n_states=st.integers(1, 4),
-    agents=sizes_of_agents,
-    reward=st.sampled_from(["s, a", "s, a, s'", "s, a, s', o"]),
-    certain=st.booleans(),
-    data=st.data(),
-)
-def test_agents_in_another_order_play_the_same_game(seed, n_states, agents, reward, certain, data):
+problems_and_orders = {
+    "seed": st.integers(0, 10**6),
+    "n_states": st.integers(1, 4),
+    "agents": sizes_of_agents,
+    "reward": st.sampled_from(["s, a", "s, a, s'", "s, a, s', o"]),
+    "certain": st.booleans(),
+    "data": st.data(),
+}
+
+
+def play_the_same_in_another_order(seed, n_states, agents, reward, certain, data):
     sizes, seen = zip(*agents, strict=True)
     order = data.draw(st.permutations(range(len(agents))), "order")
     axes = {"s, a": 1 + len(sizes), "s, a, s'": 2 + len(sizes), "s, a, s', o": None}[reward]
@@ -211,6 +212,19 @@ def test_agents_in_another_order_play_the_same_game(seed, n_states, agents, rewa
             playing.step(these)
         np.testing.assert_array_equal(other.reward, one.reward)
         np.testing.assert_array_equal(other.terminated, one.terminated)
+
+
+@settings(max_examples=100, deadline=None, derandomize=True)
+@given(**problems_and_orders)
+def test_agents_in_another_order_play_the_same_game(**drawn):
+    play_the_same_in_another_order(**drawn)
+
+
+@pytest.mark.slow
+@settings(max_examples=500, deadline=None, derandomize=True)
+@given(**problems_and_orders)
+def test_agents_in_another_order_play_hundreds_of_games_alike(**drawn):
+    play_the_same_in_another_order(**drawn)
 
 
 @pytest.mark.parametrize(

@@ -565,7 +565,7 @@ VALUES = st.one_of(
 )
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(st.dictionaries(st.sampled_from([*Params._fields, "n_landmarks"]), VALUES, max_size=3))
 def test_any_parameters_work_or_are_refused_by_name(params):
     try:
