@@ -24,6 +24,7 @@ from coopgym.envs import environment
 from coopgym.envs.core import Environment
 from coopgym.envs.parameters import ParameterInfo, nearest, parameters_of
 
+HIDDEN: Any = tyro.conf.Suppress  # from the help
 WIDTH = 80  # of what is printed, characters; tyro's own
 
 
@@ -107,10 +108,7 @@ def parsed_options(line: Line, description: str, **parts: Any) -> Any:
 
 def without(defaults: Any, names: Iterable[str]) -> Any:
     """The same defaults, in a dataclass that takes no values for some of the fields."""
-    fixed = [
-        (name, tyro.conf.Suppress[Any], dataclasses.field(default=getattr(defaults, name), init=False))
-        for name in names
-    ]
+    fixed = [(name, HIDDEN[Any], dataclasses.field(default=getattr(defaults, name), init=False)) for name in names]
     return dataclasses.make_dataclass("Options", fixed, bases=(type(defaults),), frozen=True)()
 
 

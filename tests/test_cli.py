@@ -409,7 +409,7 @@ MISTAKES = {  # a command line: what the sentence must hold
     f"sweep --out a --algorithms vdn,qmx --envs {GAME}": "did you mean qmix",
     f"sweep --out a --algorithms vdn --envs {GAME}/climbin": "did you mean climbing",
     f"sweep --out a --algorithms vdn,qmix --envs {GAME} --mixer-widht 8": "did you mean --mixer-width",
-    f"sweep --out a --algorithms vdn,qmix --envs {GAME} --mixer-width x": "--mixer-width is 'x'; it must be a whole number",
+    f"sweep --out a --algorithms vdn,qmix --envs {GAME} --mixer-width x": "--mixer-width is 'x'; it must be a whole",
     "sweep --out a --seeds x": "--seeds is 'x'; it must be a whole number",
     f"sweep --out a --algorithms vdn --envs {GAME} --mixer-width 8": "has no option --mixer-width",
     f"sweep --out a --algorithms vdn --envs {GAME} --seed 1": "did you mean --seeds",
