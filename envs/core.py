@@ -512,7 +512,7 @@ def _writable(params: Any) -> Any:
     return type(params)(*(np.array(one, order="C") if isinstance(one, np.ndarray) else one for one in params))
 
 
-COMPILED = ("_loops", "_game", "_reset", "_step")  # what a copy of a batch makes anew
+MADE_ANEW = ("_loops", "_game", "_reset", "_step", "final_rows")  # by a copy of a batch
 
 
 class Batch:
@@ -574,6 +574,11 @@ class Batch:
         step = self._loops.step if self.num_threads == 1 else self._loops.step_parallel
         self._rules = (self.env.noop, self.horizon, get_args(Autoreset).index(self.autoreset), int(self.strict))
         self._step = entry(step, self._game, self.out.action, *self._rules)
+
+    @functools.cached_property
+    def final_rows(self) -> np.ndarray:
+        """The rows of `out.final_obs`, [E] objects: views, each [N, O]."""
+        return np.fromiter(self.out.final_obs, object)
 
     def seed(self, seed: int | Sequence[int | None], rows: np.ndarray | None = None) -> None:
         """Starts the random streams anew: row e gets seed + e, or seed[e] where a sequence is given (None: unchanged).
@@ -718,7 +723,7 @@ class Batch:
         )
 
     def __getstate__(self) -> Mapping[str, Any]:
-        return {name: value for name, value in self.__dict__.items() if name not in COMPILED}
+        return {name: value for name, value in self.__dict__.items() if name not in MADE_ANEW}
 
     def __setstate__(self, state: Mapping[str, Any]) -> None:
         self.__dict__.update(state)

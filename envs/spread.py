@@ -207,6 +207,9 @@ def reset(p, s, e):
             s.landmark[e, i, k] = uniform(s.rng, e, -1.0, 1.0)
 
 
+NEAR = 1.01 * COLLISION * COLLISION
+
+
 @kernel
 def step(p, s, e, action):
     for i in range(p.n_agents):
@@ -263,7 +266,8 @@ def _count_collisions(p, s, e):
         for j in range(i + 1, p.n_agents):
             dx = s.position[e, i, 0] - s.position[e, j, 0]
             dy = s.position[e, i, 1] - s.position[e, j, 1]
-            if math.sqrt(dx * dx + dy * dy) < COLLISION:
+            squared = dx * dx + dy * dy
+            if squared < NEAR and math.sqrt(squared) < COLLISION:  # most pairs are spared the root
                 s.agent_reward[e, i] += 1.0
                 s.agent_reward[e, j] += 1.0
 
@@ -344,11 +348,12 @@ def observe_otherwise(p, s, e, obs):
 @kernel
 def _see(p, obs, i, feature, flag, dx, dy):
     """Writes where something lies, as agent i sees it, and, with a finite sight, whether it sees it."""
-    visible = dx * dx + dy * dy <= p.sight * p.sight
+    visible = True
+    if p.sight < math.inf:
+        visible = dx * dx + dy * dy <= p.sight * p.sight
+        obs[i, flag] = visible
     obs[i, feature] = dx if visible else 0.0
     obs[i, feature + 1] = dy if visible else 0.0
-    if p.sight < math.inf:
-        obs[i, flag] = visible
 
 
 @kernel

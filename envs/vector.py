@@ -42,7 +42,7 @@ class VectorEnv(GymnasiumVectorEnv[np.ndarray, np.ndarray, np.ndarray]):
 
     environment, preset, params: what `coopgym.environment` takes; autoreset_mode: what happens where an episode ends,
     one of Gymnasium's modes or its name; copy: whether what is returned is fresh and the caller's own, or the engine's
-    arrays, which the next step overwrites (then a step allocates nothing, but for what ended episodes show last);
+    arrays, which later steps overwrite (then a step allocates nothing, but for the infos of ended episodes);
     num_threads: 1 starts no thread; illegal_action: whether an illegal action counts as the no-op or raises.
     Under `reward_mode="per_agent"` rewards are [E, N].
     """
@@ -173,15 +173,13 @@ class VectorEnv(GymnasiumVectorEnv[np.ndarray, np.ndarray, np.ndarray]):
     def _final_infos(self, out: Step, ended: np.ndarray) -> Infos:
         """What the ended episodes show last. ended: [E] bool."""
         final_obs = np.full(self.num_envs, None, dtype=object)
-        for e, obs in zip(np.flatnonzero(ended), out.final_obs[ended], strict=True):
-            final_obs[e] = obs
+        final_obs[ended] = np.fromiter(out.final_obs[ended], object) if self.copy else self._batch.final_rows[ended]
         final_info: Infos = {}
         arrays = {"action_mask": out.final_action_mask, "state": out.final_state}
         if self.environment.action_bounds is not None:
             del arrays["action_mask"]
         for key, array in arrays.items():
-            final_info[key] = np.zeros_like(array)
-            final_info[key][ended] = array[ended]
+            final_info[key] = array * ended.reshape(-1, *[1] * (array.ndim - 1))  # zeros elsewhere
             final_info[f"_{key}"] = ended.copy()
         return {
             "final_obs": final_obs,

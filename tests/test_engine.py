@@ -385,6 +385,24 @@ def test_a_batch_goes_on_alike_from_every_kind_of_copy(env, mode):
         envs.step(np.zeros((5, env.n_agents), int))
 
 
+def test_what_ended_episodes_show_last_is_the_same_without_copies_and_a_copys_own():
+    envs = [coopgym.make_vec("spread_v1", 3, copy=copies, horizon=2) for copies in (True, False)]
+    for one in envs:
+        one.reset(seed=1)
+        for _ in range(2):
+            *_, infos = one.step(np.ones((3, 3), int))
+    envs += [copy.deepcopy(envs[1]), pickle.loads(pickle.dumps(envs[1]))]
+    shown = []
+    for one in envs:  # after a first end: what was made for it must not be taken along
+        for _ in range(2):
+            *_, infos = one.step(np.full((3, 3), 2))
+        shown.append(infos)
+    for infos in shown[1:]:
+        assert [obs.tolist() for obs in infos["final_obs"]] == [obs.tolist() for obs in shown[0]["final_obs"]]
+        assert np.array_equal(infos["final_info"]["state"], shown[0]["final_info"]["state"])
+    assert all(infos["final_obs"].dtype == object and infos["_final_obs"].all() for infos in shown)
+
+
 @games
 def test_the_snapshot_of_a_row_goes_into_one_row_or_into_all(env):
     envs = coopgym.make_vec(env, 4)
