@@ -266,17 +266,19 @@ def unchecked() -> Iterator[None]:
 
 
 def profile(num_envs: int = 1024, seconds: float = 0.5, repeats: int = 5) -> None:
-    """Nanoseconds a step, and what it takes less without one of its parts; `rest` is counting, and the call."""
-    line(f"batch {num_envs}", ["whole", *PARTS, "masks", "restart", "check", "rest"])
+    """Nanoseconds a step, and what it takes less without one of its parts; `rest` counts, restarts and calls.
+
+    Parts that do not wait for each other are done at once, so what they take alone may be more than their sum.
+    """
+    line(f"batch {num_envs}", ["whole", *PARTS, "masks", "check", "rest"])
     for id, params in GAMES.items():
         env = coopgym.environment(id, **params)
         whole = batch(env, num_envs, seconds, repeats)
         parts = [whole - batch(stripped(env, **part), num_envs, seconds, repeats) for part in PARTS.values()]
         masks = batch(stripped(env, available=_nothing), num_envs, seconds, repeats) if env.masks_change else whole
-        restart = batch(coopgym.environment(id, **{**params, "horizon": 10**6}), num_envs, seconds, repeats)
         with unchecked():
             check = batch(env, num_envs, seconds, repeats)
-        parts += [whole - masks, whole - restart, whole - check]
+        parts += [whole - masks, whole - check]
         line(id, [f"{value:.1f}" for value in (whole, *parts, whole - sum(parts))])
 
 
@@ -300,20 +302,26 @@ print(environments.batch(env, num_envs, seconds, repeats))
 
 
 def threads(num_envs: int = 16384, seconds: float = 0.5, repeats: int = 5) -> None:
-    """What a second thread brings, what it would without the check of actions, and what a second process brings.
+    """What a second thread brings, as times one; beside what bounds it.
 
-    All as times one thread. One thread checks the actions; two processes with half of the games each share nothing.
+    on one: the loop that is made for threads, on one of them; unchecked: without the check of actions, which one thread
+    makes for both; two processes: which share nothing, with half of the games each.
     """
-    line(f"batch {num_envs}", ["two threads", "unchecked", "two processes"])
+    line(f"batch {num_envs}", ["two threads", "on one", "unchecked", "two processes"])
     for id, params in GAMES.items():
         env = coopgym.environment(id, **params)
         one = batch(env, num_envs, seconds, repeats)
         two = one / batch(env, num_envs, seconds, repeats, num_threads=2)
+        most, core.SETTINGS.NUMBA_NUM_THREADS = core.SETTINGS.NUMBA_NUM_THREADS, 1
+        try:
+            alone = one / batch(env, num_envs, seconds, repeats, num_threads=2)
+        finally:
+            core.SETTINGS.NUMBA_NUM_THREADS = most
         with unchecked():
             bare = batch(env, num_envs, seconds, repeats) / batch(env, num_envs, seconds, repeats, num_threads=2)
         half = batch(env, num_envs // 2, seconds, repeats)
         both = sum(half / time for time in side_by_side(id, num_envs // 2, params, seconds, repeats))
-        line(id, [f"{value:.2f}" for value in (two, bare, both)])
+        line(id, [f"{value:.2f}" for value in (two, alone, bare, both)])
 
 
 def side_by_side(id: str, num_envs: int, params: dict[str, Any], seconds: float, repeats: int) -> list[float]:
