@@ -110,6 +110,9 @@ def efficiency_figure(comparison: Comparison) -> Any:
             if game in group.runs:
                 draw_curve(panel, group.runs[game], styles[group.name], label_of(group, game))
         draw_levels(panel, bounds(task.environment))
+        drawn = np.concatenate([np.asarray(line.get_ydata(), float) for line in panel.lines])
+        room = 0.1 * max(np.ptp(drawn), 1e-6)  # not for intervals: those of two or three runs would leave lines none
+        panel.set_ylim(drawn.min() - room, drawn.max() + room)
         panel.set_title(task.name, fontsize=11)
         panel.set_xlabel("training [environment steps]")
         panel.set_ylabel("team return [reward per episode]")
@@ -283,4 +286,7 @@ def legend(figure: Any, panels: Sequence[Any]) -> None:
     for panel in panels:
         for handle, label in zip(*panel.get_legend_handles_labels(), strict=True):
             known.setdefault(label, handle)
-    figure.legend(known.values(), known.keys(), loc="outside lower center", ncols=3, frameon=False, fontsize=9)
+    size = 9  # points; a letter is little more than half as wide
+    widest = 50 + 0.58 * size * max(map(len, known), default=0)
+    columns = int(np.clip(72 * figure.get_figwidth() // widest, 1, 3))
+    figure.legend(known.values(), known.keys(), loc="outside lower center", ncols=columns, frameon=False, fontsize=size)

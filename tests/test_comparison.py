@@ -10,7 +10,7 @@ import pytest
 import coopgym
 from coopgym.baselines import reference
 from coopgym.baselines.comparison import Comparison, compare_runs, fewest_runs, judged
-from coopgym.baselines.comparison_plots import LOOKS, draw, efficiency_figure, looks, on_one_grid
+from coopgym.baselines.comparison_plots import LOOKS, draw, efficiency_figure, empty_figure, legend, looks, on_one_grid
 from coopgym.baselines.contest import Contest
 from coopgym.baselines.reference import from_result, reference_file, write_reference
 from coopgym.baselines.results import find_runs
@@ -377,3 +377,23 @@ def test_a_policy_without_a_game_is_asked_for_one() -> None:
 def test_a_contest_is_drawn_where_no_team_plays(tmp_path: Path) -> None:
     found = coopgym.compare(second, MATRIX, preset="climbing", to=["qmix"], episodes=4)
     assert all(file.stat().st_size > 1000 for file in draw(found, tmp_path))
+
+
+def test_a_legend_of_long_names_stays_within_the_picture() -> None:
+    figure = empty_figure(7.0, 4.4)
+    panel = figure.subplots()
+    for k in range(3):
+        panel.plot([0, 1], [k, k], label=f"qmix {k} (provisional reference), 5 seeds")
+    legend(figure, [panel])
+    figure.canvas.draw()
+    box = figure.legends[0].get_window_extent()
+    assert box.x0 >= 0 and box.x1 <= figure.bbox.width
+
+
+def test_intervals_leave_curves_their_room(tmp_path: Path) -> None:
+    made_runs(tmp_path / "runs", [-30.0, -20.0])  # two runs, whose interval is wide
+    figure = efficiency_figure(compare_runs([tmp_path / "runs"], ["vdn"]))
+    [panel] = [one for one in figure.axes if one.get_visible()]
+    low, high = panel.get_ylim()
+    drawn = np.concatenate([np.asarray(line.get_ydata(), float) for line in panel.lines])
+    assert low < drawn.min() and high > drawn.max() and high - low < 1.3 * np.ptp(drawn)

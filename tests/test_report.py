@@ -14,7 +14,7 @@ import pytest
 
 from coopgym.baselines.policy import load_policy
 from coopgym.baselines.report import write_report
-from coopgym.baselines.report.charts import COLOURS, series_class, tick_words, ticks
+from coopgym.baselines.report.charts import COLOURS, Line, line_chart, series_class, tick_words, ticks
 from coopgym.baselines.report.summary import Group, Task, improvements, summarised
 from coopgym.baselines.report.words import caveats, decimal, decimals, duration, listed, verdict, whole_verdict
 from coopgym.baselines.results import Result, find_runs, read_run
@@ -293,6 +293,13 @@ def test_unequal_budgets_are_named() -> None:
         == "Their budgets differ, from 100 to 2\N{NARROW NO-BREAK SPACE}000 steps: mind that when you compare them."
     )
     assert "budgets" not in " ".join(verdict(task(short)))
+
+
+def test_a_wide_interval_is_cut_off_rather_than_the_lines_made_flat() -> None:
+    x = np.arange(3.0)
+    drawn = line_chart("", [Line("a", 0, x, x - 20.0, x - 900.0, x + 900.0)], [], [], "x", "y")
+    assert f">{MINUS}20<" in drawn and ">500<" not in drawn and f">{MINUS}500<" not in drawn
+    assert "-" not in drawn.split('class="band')[1].split('d="M')[1].split('"')[0]  # no place outside of the picture
 
 
 def test_a_tie_is_no_win() -> None:

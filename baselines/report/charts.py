@@ -13,6 +13,7 @@ import numpy as np
 WIDTH, HEIGHT = 330, 220  # of a chart with two axes, in units of its own: about as many pixels on a phone
 LEFT, RIGHT, TOP, BOTTOM = 52, 12, 10, 38  # what the axes' numbers and names take
 ROW, LETTERS = 34, 38  # in a chart of rows: the height of one, and how much of a label fits it
+ROOM = 0.15  # of the axis, for intervals that reach farther than all lines
 COLOURS, DASHES = 6, 6  # in style.css
 
 
@@ -116,12 +117,17 @@ def line_chart(
     y_name: str,
     y_bounds: tuple[float, float] | None = None,
 ) -> str:
-    """Series over an axis. y_bounds: of the axis; without them, it reaches as far as what is drawn."""
+    """Series over an axis. y_bounds: of the axis; without them, it reaches as far as the lines, and a little farther
+    for their intervals, which are cut off there: those of two or three runs would leave the lines no room.
+    """
     drawn: list[Line | Thin] = [*lines, *thin]
     x = np.concatenate([one.x for one in drawn])
-    y = np.concatenate([*(one.y for one in drawn), *(line.low for line in lines), *(line.high for line in lines)])
-    y = np.concatenate([y, [mark.value for mark in marks]])
-    axes = Axes((x.min(), x.max()), y_bounds or (y.min(), y.max()), x_name, y_name)
+    y = np.concatenate([*(one.y for one in drawn), [mark.value for mark in marks]])
+    room = ROOM * (y.max() - y.min())
+    lowest = max(min((line.low.min() for line in lines), default=y.min()), y.min() - room)
+    highest = min(max((line.high.max() for line in lines), default=y.max()), y.max() + room)
+    reach = (min(lowest, y.min()), max(highest, y.max()))
+    axes = Axes((x.min(), x.max()), y_bounds or reach, x_name, y_name)
     for mark in marks:
         axes.parts.append(f'<path class="mark" d="M{LEFT} {axes.down(mark.value)}H{WIDTH - RIGHT}"/>')
         above = float(axes.down(mark.value)) > TOP + 14
@@ -130,7 +136,8 @@ def line_chart(
         )
     opacity = f"{min(0.16, 0.6 / max(len(lines), 1)):.2f}"  # many bands lie over each other
     for line in lines:
-        band = axes.path(np.concatenate([line.x, line.x[::-1]]), np.concatenate([line.low, line.high[::-1]]))
+        edge = np.concatenate([line.low, line.high[::-1]]).clip(axes.y0, axes.y1)
+        band = axes.path(np.concatenate([line.x, line.x[::-1]]), edge)
         axes.parts.append(f'<path class="band {series_class(line.k)}" fill-opacity="{opacity}" d="M{band}Z"/>')
     for one in thin:
         axes.parts.append(f'<path class="thin {series_class(one.k)}" d="M{axes.path(one.x, one.y)}"/>')
