@@ -127,9 +127,10 @@ def single_events(env: Environment, seed: int, row: int) -> list[str]:
     return events
 
 
-def batch_events(envs: VectorEnv, seed: int, rows: list[int]) -> dict[int, list[str]]:
-    """The same for these rows of a batch."""
+def batch_events(envs: VectorEnv, seed: int, rows: list[int] | None = None) -> dict[int, list[str]]:
+    """The same for these rows of a batch, or for all of them."""
     every, n_actions = range(envs.num_envs), envs.environment.n_actions
+    rows = [*every] if rows is None else rows
     wanted = np.array([ranks(row)[:, : envs.environment.n_agents, :n_actions] for row in every])
     obs, infos = envs.reset(seed=seed)
     masks, state, ended = infos["action_mask"], envs.state(), np.zeros(envs.num_envs, bool)
@@ -206,7 +207,7 @@ def test_each_of_many_rows_is_the_single_game_of_its_own_seed(env, mode):
 
 def see_that_rows_are_single_games(env, mode, num_envs, num_threads, rows=None):
     envs = coopgym.make_vec(env, num_envs, autoreset_mode=mode, num_threads=num_threads)
-    for row, events in batch_events(envs, 1000, rows or [*range(num_envs)]).items():
+    for row, events in batch_events(envs, 1000, rows).items():
         alone = single_events(env, 1000 + row, row)
         length = min(len(events), len(alone))
         assert length > STEPS and events[:length] == alone[:length], f"row {row}"

@@ -183,7 +183,7 @@ def test_the_more_hunt_the_less_the_stag_is_worth_on_average(n, stag, hare):
 def test_the_text_names_the_functions_that_build_tables_with_lines_that_work():
     lines = re.findall(r"`(coopgym\.make\(.*?\))`", matrix_game.__doc__)
     agents = [len(eval(line, {"coopgym": coopgym, **vars(matrix_game)}).possible_agents) for line in lines]
-    assert agents == [5, 3]
+    assert agents == [2, 5, 3]
 
 
 # --- random tables ------------------------------------------------------------------------------------------------
