@@ -19,6 +19,11 @@ BEST = "best.safetensors"
 SCORES = "scores.json"
 
 
+def reason(error: Exception) -> str:
+    """Why a file cannot be used, in one line, as a part of a sentence on it."""
+    return f"it has no {error}" if isinstance(error, KeyError) else " ".join(str(error).split())[:250]
+
+
 @contextmanager
 def atomic(path: Path) -> Iterator[Path]:
     """A temporary path beside `path`; what was written there takes the place of `path` at the end, or is removed."""

@@ -12,7 +12,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from coopgym.baselines.files import atomic
+from coopgym.baselines.files import atomic, reason
 from coopgym.baselines.learner import Config, Learner, Team, agent_of
 from coopgym.baselines.networks import RecurrentAgent
 from coopgym.baselines.shipped import policy_file
@@ -103,8 +103,7 @@ def load_policy(path: str | os.PathLike[str]) -> TrainedTeam:
         agent.to_empty(device="cpu").load_state_dict(tensors)
         return TrainedTeam(agent.requires_grad_(False), env, header)
     except (AttributeError, KeyError, TypeError, ValueError, RuntimeError) as error:
-        reason = f"it has no {error}" if isinstance(error, KeyError) else " ".join(str(error).split())[:250]
-        raise ValueError(f"{file} does not hold a team that fits its own header: {reason}") from None
+        raise ValueError(f"{file} does not hold a team that fits its own header: {reason(error)}") from None
 
 
 def _file_at(path: str | os.PathLike[str]) -> Path:

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from coopgym.baselines.files import CONFIG, METRICS, SCORES
+from coopgym.baselines.files import CONFIG, METRICS, SCORES, reason
 from coopgym.envs import environment
 from coopgym.envs.core import Environment
 from coopgym.envs.parameters import json_params, tupled
@@ -149,8 +149,7 @@ def _naming(file: Path) -> Iterator[None]:
     try:
         yield
     except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
-        reason = f"it has no {error}" if isinstance(error, KeyError) else error
-        raise ValueError(f"{file} is damaged, or no file of a run: {reason}; train the run again") from None
+        raise ValueError(f"{file} is damaged, or no file of a run: {reason(error)}; train the run again") from None
 
 
 def find_runs(places: Iterable[str | Path]) -> list[Result]:

@@ -12,7 +12,7 @@ from safetensors import SafetensorError
 from coopgym.baselines import ALGORITHMS
 from coopgym.baselines import algorithm as algorithm_named
 from coopgym.baselines.checkpoint import FOLDER, Checkpoints, DamagedError, opened
-from coopgym.baselines.files import claimed
+from coopgym.baselines.files import claimed, reason
 from coopgym.baselines.learner import Config, Learner
 from coopgym.baselines.results import read_config
 from coopgym.baselines.run import CONFIG, SCORES, Run
@@ -87,7 +87,7 @@ def parts_of(path: Path, algorithm: str | type[Learner] | None = None) -> Parts:
             Settings(**{field.name: stored[field.name] for field in fields(Settings)}),
         )
     except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"{path / CONFIG} does not fit what is installed: {_reason(error)}") from error
+        raise ValueError(f"{path / CONFIG} does not fit what is installed: {reason(error)}") from error
 
 
 def flat(env: Environment, config: Config, settings: Settings) -> dict[str, Any]:
@@ -105,7 +105,7 @@ def _go_back(training: Training, place: Path) -> None:
     except DamagedError as error:
         raise ValueError(f"{place} is damaged: {error}; {checkpoints.offer(place)}") from None
     except (AttributeError, IndexError, KeyError, RuntimeError, SafetensorError, TypeError, ValueError) as error:
-        raise ValueError(f"{place} does not fit the run: {_reason(error)}") from error
+        raise ValueError(f"{place} does not fit the run: {reason(error)}") from error
     checkpoints.latest = checkpoint
 
 
@@ -120,7 +120,3 @@ def _compare_machines(path: Path, stored: dict[str, Any], now: dict[str, Any]) -
             f"the run in {path} began with {', '.join(changed)}: what follows may not be what it would have been there",
             stacklevel=3,
         )
-
-
-def _reason(error: Exception) -> str:
-    return f"it has no {error}" if isinstance(error, KeyError) else " ".join(str(error).split())[:250]

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from coopgym.baselines import algorithm
-from coopgym.baselines.files import write_text
+from coopgym.baselines.files import reason, write_text
 from coopgym.baselines.hyperparameters import published
 from coopgym.baselines.learner import Config, Learner
 from coopgym.baselines.run import SCORES
@@ -99,8 +99,9 @@ def read_plan(out: Path) -> Plan:
             f"{out} holds no sweep; begin one with: coopgym sweep --algorithms vdn,qmix --envs spread_v1 --out {out}"
         ) from None
     except (KeyError, TypeError, ValueError) as error:
-        reason = f"it has no {error}" if isinstance(error, KeyError) else error
-        raise ValueError(f"{out / PLAN} is damaged: {reason}; remove it and give the whole command again") from None
+        raise ValueError(
+            f"{out / PLAN} is damaged: {reason(error)}; remove it and give the whole command again"
+        ) from None
 
 
 def write_plan(out: Path, plan: Plan) -> None:

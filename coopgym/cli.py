@@ -219,15 +219,15 @@ def _options(line: Line, env: Any = None, **parts: Any) -> Any:
     command = COMMANDS[line.name]
     description = [f"{command.summary}. Example: coopgym {command.example}."]
     if "ALGORITHM" in line.missing:
-        own = ", or a Python file with one of your own" if command.any else ""
+        own = ", or a Python file with one of your own" if not command.of_reference else ""
         description += [f"ALGORITHM is one of {', '.join(ALGORITHMS)}{own}."]
     if "ID" in line.missing:
-        if command.any:
-            description += [f"ID is one of {', '.join(ids())}; with it before --help, its parameters are listed too."]
-        else:
+        if command.of_reference:
             from coopgym.baselines.reference import TASKS
 
             description += [f"ID is one of {', '.join(dict.fromkeys(id for id, _ in TASKS))}."]
+        else:
+            description += [f"ID is one of {', '.join(ids())}; with it before --help, its parameters are listed too."]
     if env is not None:
         parts["env"] = environment_options(env)
     return parsed_options(line, " ".join(description), options=command.options(), **parts)
@@ -507,7 +507,7 @@ class Command(NamedTuple):
     options: type[Options]
     run: Callable[[Line], None]
     instead: str | None = None  # an option that may stand in place of the words
-    any: bool = True  # whether it takes an algorithm's file and an environment's parameters, or only what the data hold
+    of_reference: bool = False  # whether it takes only algorithms and environments that the reference has
 
     @property
     def flags(self) -> set[str]:
@@ -549,7 +549,7 @@ COMMANDS = {
         "Shows what the baselines reached on a task",
         ReferenceOptions,
         _reference,
-        any=False,
+        of_reference=True,
     ),
     "compare": Command(
         "RUNS...",
@@ -564,7 +564,7 @@ COMMANDS = {
         "Trains a baseline again and holds it against its published band",
         ReproduceOptions,
         _reproduce,
-        any=False,
+        of_reference=True,
     ),
     "demo": Command("", "demo", "Trains QMIX on predator_prey_v1 and shows what it learnt", Options, _demo),
 }

@@ -150,6 +150,7 @@ from coopgym.envs.rng import uniform
 AGENT_RADIUS = 0.15
 LANDMARK_RADIUS = 0.05  # for drawing only
 COLLISION = AGENT_RADIUS + AGENT_RADIUS  # agents closer than this overlap
+NEAR = 1.01 * COLLISION * COLLISION  # squared, a distance beyond which no rounding makes agents overlap
 FORCE = 5.0  # of an agent's own push, unless a preset says otherwise
 COVERED = 0.1  # a landmark with an agent nearer than this is covered
 
@@ -205,9 +206,6 @@ def reset(p, s, e):
     for i in range(p.n_agents):
         for k in range(2):
             s.landmark[e, i, k] = uniform(s.rng, e, -1.0, 1.0)
-
-
-NEAR = 1.01 * COLLISION * COLLISION
 
 
 @kernel

@@ -16,9 +16,7 @@ from coopgym.envs.pairs import outcomes
 
 DISCOUNT, SWEEPS = 0.985, 80  # what a reward is worth one step later to a pair that has met, and how far it looks ahead
 LONGEST = 100  # steps of the plan for those that have not met; later ones are like the last
-REHEARSALS = (
-    (10.0,) * 4 + (1.0,) * 4 + (0.1,) * 4 + (0.01,) * 4
-)  # what a rare position counts, against how likely it is
+REHEARSALS = tuple(share for share in (10.0, 1.0, 0.1, 0.01) for _ in range(4))  # what a position counts, however rare
 MISTAKE, NEVER = 2.5, 100.0  # what it costs to believe in a mate where none is, and to walk into a prey; penalties
 
 

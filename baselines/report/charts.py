@@ -124,9 +124,8 @@ def line_chart(
     x = np.concatenate([one.x for one in drawn])
     y = np.concatenate([*(one.y for one in drawn), [mark.value for mark in marks]])
     room = ROOM * (y.max() - y.min())
-    lowest = max(min((line.low.min() for line in lines), default=y.min()), y.min() - room)
-    highest = min(max((line.high.max() for line in lines), default=y.max()), y.max() + room)
-    reach = (min(lowest, y.min()), max(highest, y.max()))
+    all_y = np.concatenate([y, *(line.low for line in lines), *(line.high for line in lines)])
+    reach = (max(all_y.min(), y.min() - room), min(all_y.max(), y.max() + room))
     axes = Axes((x.min(), x.max()), y_bounds or reach, x_name, y_name)
     for mark in marks:
         axes.parts.append(f'<path class="mark" d="M{LEFT} {axes.down(mark.value)}H{WIDTH - RIGHT}"/>')
