@@ -7,8 +7,7 @@ Reinforcement Learning", NeurIPS 2020, figure 1 and appendix; authors' code, wqm
 import torch
 from torch import Tensor, nn
 
-from coopgym.baselines.learner import Config, Sizes
-from coopgym.baselines.networks import RecurrentAgent
+from coopgym.baselines.learner import Config, Sizes, agent_of
 
 
 class CentralMixer(nn.Module):
@@ -35,6 +34,6 @@ class CentralMixer(nn.Module):
 def central_networks(env: Sizes, config: Config, width: int) -> dict[str, nn.Module]:
     """Agents that are used in training only, and a mixer of their values."""
     return {
-        "central_agent": RecurrentAgent(env.n_agents, env.obs_size, env.n_actions, config.hidden),
+        "central_agent": agent_of(env, config),
         "central": CentralMixer(env.n_agents, env.state_size, width),
     }

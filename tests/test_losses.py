@@ -1129,6 +1129,15 @@ def test_the_weights_of_weighted_qmix_are_those_worked_out_by_hand(name: str, we
         assert gradient[row, 0, 0, 1 - a] == gradient[row, 0, 1, 1 - b] == 0
 
 
+@WEIGHTED
+def test_central_agents_see_and_remember_what_the_others_do(name: str) -> None:
+    made = learner(name, Sizes(2, 2, 1, 1), recurrent=False, last_action=False)
+    of_agent, of_central = (
+        {key: value.shape for key, value in made.live[part].state_dict().items()} for part in ("agent", "central_agent")
+    )
+    assert of_central == of_agent
+
+
 @pytest.mark.parametrize(("name", "weight"), [("ow_qmix", optimistic), ("cw_qmix", central)])
 @pytest.mark.parametrize("alpha", [0.0, 0.4])
 def test_the_weights_of_weighted_qmix_equal_their_plain_twin(
