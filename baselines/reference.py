@@ -332,7 +332,7 @@ def grouped(number: float) -> str:
 def reference_table(found: Sequence[Reference]) -> str:
     """What the algorithms reached on one task, with the returns that bound it."""
     env = environment(found[0].config["environment"], **tupled(found[0].config["params"]))
-    known = bounds(env)
+    known, missing = bounds(env), [name for name in ALGORITHMS if name not in {one.algorithm for one in found}]
     rows = [
         (
             one.algorithm,
@@ -356,6 +356,7 @@ def reference_table(found: Sequence[Reference]) -> str:
         "IQM: the mean of the middle half of the seeds. In brackets: 95 % intervals, by the bootstrap or Wilson's.",
         f"Wall-clock: the median over seeds, on {', '.join(sorted({one.config['processor'] for one in found}))}.",
         *(f"{one.algorithm} is provisional: {one.provisional}" for one in found if one.provisional),
+        *([f"No reference runs yet: {', '.join(missing)}"] if missing else []),
     ]
     return "\n".join(lines)
 

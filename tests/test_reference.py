@@ -230,6 +230,13 @@ def test_the_table_shows_algorithms_bounds_and_what_is_provisional(capsys: pytes
     assert "is provisional: " in printed
 
 
+def test_the_table_names_the_algorithms_without_runs() -> None:
+    found = reference.references("matrix_game_v1", "climbing")
+    assert "No reference runs" not in reference.reference_table(found)
+    shown = reference.reference_table([one for one in found if one.algorithm not in ("vdn", "dop")])
+    assert shown.endswith("\nNo reference runs yet: vdn, dop")
+
+
 def test_the_table_as_json_holds_every_evaluation(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["reference", "matrix_game_v1", "--preset", "two_step", "--json"]) == 0
     found = {one["algorithm"]: one for one in json.loads(capsys.readouterr().out)}
