@@ -1475,7 +1475,7 @@ def test_qpds_fields_out_of_range_are_named(field: str, value: float) -> None:
 @pytest.mark.parametrize("name", ["qtran", "qtran_alt", "qpd"])
 def test_a_team_value_that_nothing_restricts_learns_a_batch_by_heart(name: str) -> None:
     ep = episodes(lengths=(1,) * 32, ends="t" * 32)
-    made = learner(name, gamma=0.0, learning_rate=0.03, learning_rate_end=0.03, hidden=16)
+    made = learner(name, gamma=0.0, learning_rate=3e-3, learning_rate_end=3e-3, hidden=16)
     errors = [made.update(ep)["td"].item()]
     while errors[-1] > 1e-3 and len(errors) < 800:
         errors.append(made.update(ep)["td"].item())
