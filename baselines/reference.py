@@ -332,7 +332,9 @@ def grouped(number: float) -> str:
 def reference_table(found: Sequence[Reference]) -> str:
     """What the algorithms reached on one task, with the returns that bound it."""
     env = environment(found[0].config["environment"], **tupled(found[0].config["params"]))
-    known, missing = bounds(env), [name for name in ALGORITHMS if name not in {one.algorithm for one in found}]
+    known = bounds(env)
+    shown = {one.algorithm for one in found}
+    missing = [name for name in ALGORITHMS if name not in shown]
     rows = [
         (
             one.algorithm,
