@@ -287,29 +287,40 @@ def plain_qtran(made: Learner, ep: Episodes) -> float:
         if made.config.bootstrap == "sum":
             next_v = next_base + perceptron(made.target["v"], state[row, t + 1])[0]
             next_value[row, t] = sum(q_target[row, t + 1, i, best[i]] for i in agents) + next_v
+    networks, histories = (made.target, h_target) if made.config.held == "target" else (made.live, h)
     td, opt, nopt = [], [], []
     for row, t in steps(ep):
         action, best = ep.action[row, t].tolist(), [greedy(ep, q, row, t, i) for i in agents]
-        base, joint = plain_joint(made.live, h[row, t], action, state[row, t])
-        _, joint_best = plain_joint(made.live, h[row, t], best, state[row, t])
+        _, joint = plain_joint(made.live, h[row, t], action, state[row, t])
+        base, held = plain_joint(networks, histories[row, t], action, state[row, t])
+        _, held_best = plain_joint(networks, histories[row, t], best, state[row, t])
         v = base + perceptron(made.live["v"], state[row, t])[0] if made.config.use_v else 0.0
         y = plain_return(ep, row, t, next_value, made.config.gamma, made.config.td_lambda)
         td.append((joint - y) ** 2)
-        opt.append((sum(q[row, t, i, best[i]] for i in agents) - joint_best + v) ** 2)
-        nopt.append(min(sum(q[row, t, i, action[i]] for i in agents) - joint + v, 0) ** 2)
+        opt.append((sum(q[row, t, i, best[i]] for i in agents) - held_best + v) ** 2)
+        nopt.append(min(sum(q[row, t, i, action[i]] for i in agents) - held + v, 0) ** 2)
     return float(np.mean(td) + made.config.lambda_opt * np.mean(opt) + made.config.lambda_nopt * np.mean(nopt))
 
 
 def plain_counterfactual(
     networks: nn.ModuleDict, h: np.ndarray, action: list[int], i: int, state: np.ndarray
-) -> np.ndarray:
-    """Q_i_jt(., u_-i), for each action of agent i."""
+) -> tuple[float, np.ndarray]:
+    """B, and Q_i_jt(., u_-i) for each action of agent i."""
     joint = networks["joint"]
-    x = perceptron(joint.own, h[i])
-    for j, a in enumerate(action):
-        if j != i:
-            x = x + perceptron(joint.other, np.concatenate((h[j], np.eye(joint.n_actions)[a])))
-    return perceptron(joint.value, affine(joint.from_state, state) + affine(joint.from_agents, x))
+    scales, shifts = joint.scale.weight.detach().numpy(), joint.shift.weight.detach().numpy()
+    encoded = [affine(joint.encode, x) for x in h]
+    mean = [perceptron([nn.ELU()], x * scales.mean(0) + shifts.mean(0)) for x in encoded]
+    acting = [perceptron([nn.ELU()], x * scales[a] + shifts[a]) for x, a in zip(encoded, action, strict=True)]
+    alone = [row - row.mean() for row in (affine(joint.alone, x) for x in h)]
+    rest = [j for j in range(len(h)) if j != i]
+
+    def of_others(them: list[np.ndarray]) -> np.ndarray:
+        x = affine(joint.own, mean[i]) + affine(joint.others, sum(them[j] for j in rest))
+        return perceptron(joint.actions, np.concatenate((state, x)))
+
+    base = perceptron(joint.situation, np.concatenate((state, sum(affine(joint.own, x) for x in mean))))[0]
+    others = sum(alone[j][action[j]] for j in rest)
+    return base, base + of_others(acting) - of_others(mean).mean() + alone[i] + others
 
 
 def plain_qtran_alt(made: Learner, ep: Episodes) -> float:
@@ -318,24 +329,27 @@ def plain_qtran_alt(made: Learner, ep: Episodes) -> float:
     agents, state, next_value = range(q.shape[2]), ep.state.numpy(), np.zeros(ep.reward.shape)
     for row, t in steps(ep):
         best = [greedy(ep, q, row, t + 1, i) for i in agents]
-        slices = [plain_counterfactual(made.target, h_target[row, t + 1], best, i, state[row, t + 1]) for i in agents]
+        there = h_target[row, t + 1], best
+        slices = [plain_counterfactual(made.target, *there, i, state[row, t + 1])[1] for i in agents]
         if made.config.max_bootstrap:
             next_value[row, t] = max(slices[i][a] for i in agents for a in np.flatnonzero(ep.available[row, t + 1, i]))
         else:
             next_value[row, t] = np.mean([slices[i][best[i]] for i in agents])
+    networks, histories = (made.target, h_target) if made.config.held == "target" else (made.live, h)
     td, opt, nopt = [], [], []
     for row, t in steps(ep):
         action, best = ep.action[row, t].tolist(), [greedy(ep, q, row, t, i) for i in agents]
-        v = perceptron(made.live["v"], state[row, t])[0] if made.config.use_v else 0.0
         y = plain_return(ep, row, t, next_value, made.config.gamma, made.config.td_lambda)
         for i in agents:
-            joint = plain_counterfactual(made.live, h[row, t], action, i, state[row, t])
-            joint_best = plain_counterfactual(made.live, h[row, t], best, i, state[row, t])[best[i]]
+            _, joint = plain_counterfactual(made.live, h[row, t], action, i, state[row, t])
+            base, held = plain_counterfactual(networks, histories[row, t], action, i, state[row, t])
+            _, held_best = plain_counterfactual(networks, histories[row, t], best, i, state[row, t])
+            v = base + perceptron(made.live["v"], state[row, t])[0] if made.config.use_v else 0.0
             td.append((joint[action[i]] - y) ** 2)
-            opt.append((sum(q[row, t, j, best[j]] for j in agents) - joint_best + v) ** 2)
+            opt.append((sum(q[row, t, j, best[j]] for j in agents) - held_best[best[i]] + v) ** 2)
             others = sum(q[row, t, j, action[j]] for j in agents if j != i)
             own = np.flatnonzero(ep.available[row, t, i])
-            nopt.append(min(q[row, t, i, a] + others - joint[a] + v for a in own) ** 2)
+            nopt.append(min(q[row, t, i, a] + others - held[a] + v for a in own) ** 2)
     return float(np.mean(td) + made.config.lambda_opt * np.mean(opt) + made.config.lambda_nopt * np.mean(nopt))
 
 
@@ -648,8 +662,10 @@ def test_the_weights_of_qtrans_conditions_are_those_of_the_config(name: str) -> 
     [
         ("qtran", {"use_v": False}),
         ("qtran", {"bootstrap": "sum"}),
+        ("qtran", {"held": "live"}),
         ("qtran_alt", {"use_v": False}),
         ("qtran_alt", {"max_bootstrap": True}),
+        ("qtran_alt", {"held": "live"}),
         ("qpd", {"joint_width": 0}),
         ("qpd", {"path_points": 3, "path_offset": 0.0}),
     ],
@@ -1225,7 +1241,7 @@ def qtran_by_hand(utilities: list[list[float]], joint: list[float], v: float, pa
     sizes = Sizes(2, 2, 1, 1)
     made = learner("qtran", sizes, lambda_opt=2.0, lambda_nopt=3.0)
     made.live["agent"] = Given(torch.tensor(utilities, dtype=torch.float64).expand(4, 2, 2, 2).clone())
-    made.live["joint"], made.live["v"] = Table(joint), Table([v])
+    made.live["joint"], made.target["joint"], made.live["v"] = Table(joint), Table(joint), Table([v])
     ep = episodes(sizes, lengths=(1, 1, 1, 1), ends="tttt")
     ep.available[:] = True
     ep = ep._replace(
@@ -1283,18 +1299,20 @@ def one_shot(sizes: Sizes, payoff: list[float], **fields: float) -> tuple[Learne
 class CounterfactualTable(Table):
     """The same number for a joint action, whichever agent's own action it is read along."""
 
-    def forward(self, *inputs: Tensor) -> Tensor:
-        _, action, _ = inputs
-        first, second = action.unsqueeze(-1).unbind(-2)  # [B, T, 1]
-        own = torch.arange(2)
-        return torch.stack((self.values[2 * own + second], self.values[2 * first + own]), -2)
+    def forward(self, *inputs: Tensor) -> tuple[Tensor, ...]:
+        _, state, *actions = inputs
+        own, each = torch.arange(2), [action.unsqueeze(-1).unbind(-2) for action in actions]  # pairs of [B, T, 1]
+        slices = ((self.values[2 * own + second], self.values[2 * first + own]) for first, second in each)
+        return self.values.new_zeros(state.shape[:2]), *(torch.stack(pair, -2) for pair in slices)
 
 
 def test_qtran_alts_terms_are_those_worked_out_by_hand() -> None:
     made, ep = one_shot(Sizes(2, 2, 1, 1), [2, -3, 5, 0], lambda_opt=2.0, lambda_nopt=3.0)
     utilities = torch.tensor([[1, 2], [2, 0]], dtype=torch.float64)
     made.live["agent"] = Given(utilities.expand(4, 2, 2, 2).clone())
-    made.live["joint"], made.live["v"] = CounterfactualTable([1, -3, 5, 2]), Table([-1.0])
+    for networks in (made.live, made.target):
+        networks["joint"] = CounterfactualTable([1, -3, 5, 2])
+    made.live["v"] = Table([-1.0])
     loss, terms = made.loss(ep)
     # Q' = [[3, 1], [4, 2]], greedy (1, 0); D = Q' - Q_jt + V = [[1, 3], [-2, -1]]. Its columns' minima, which are
     # those along the first agent's action, are -2 and -1; its rows', along the second's, 1 and -2.
@@ -1312,7 +1330,9 @@ def test_qtran_alts_minimum_costs_nothing_where_zero_is_touched_and_something_wh
     ):
         made, ep = one_shot(Sizes(2, 2, 1, 1), payoff)
         made.live["agent"] = Given(torch.tensor([[1.0, 2], [2, 0]], dtype=torch.float64).expand(4, 2, 2, 2).clone())
-        made.live["joint"], made.live["v"] = CounterfactualTable(payoff), Table([0.0])
+        for networks in (made.live, made.target):
+            networks["joint"] = CounterfactualTable(payoff)
+        made.live["v"] = Table([0.0])
         _, terms = made.loss(ep)
         assert terms["td"].item() == 0
         assert terms["nopt"].item() == pytest.approx(nopt)
@@ -1322,12 +1342,12 @@ def test_qtran_alts_joint_value_is_blind_to_the_own_action_and_sees_the_others()
     sizes = Sizes(n_agents=3)
     joint, ep = learner("qtran_alt", sizes).live["joint"], episodes(sizes)
     h = torch.randn(3, 4, 3, 6, dtype=torch.float64)
-    before = joint(h, ep.action, ep.state[:, :-1])
+    _, before = joint(h, ep.state[:, :-1], ep.action)
     assert before.shape == (3, 4, 3, 3)
     for i in range(3):
         other = ep.action.clone()
         other[..., i] = (other[..., i] + 1) % 3
-        change = (joint(h, other, ep.state[:, :-1]) - before).abs().amin(-1)
+        change = (joint(h, ep.state[:, :-1], other)[1] - before).abs().amin(-1)
         assert (change[..., i] == 0).all()
         assert (change[..., [j for j in range(3) if j != i]] > 1e-6).all()
 
@@ -1339,10 +1359,12 @@ def test_qtran_alts_joint_value_of_an_unavailable_action_is_used_nowhere(max_boo
     ep.available[..., 0] |= ~ep.available.any(-1)
     ep.action[ep.action == 1] = 0
     loss = made.loss(ep)[0].item()
+    more = torch.zeros(3, dtype=torch.float64)
     for networks in (made.live, made.target):  # the smallest difference, and the highest value
-        networks["joint"].value[-1].bias.data[1] += 1000.0
+        networks["joint"].register_forward_hook(lambda *call: (call[2][0], *(values + more for values in call[2][1:])))
+    more[1] = 1000.0
     assert made.loss(ep)[0].item() == loss
-    made.live["joint"].value[-1].bias.data[0] += 1.0
+    more[0] = 1.0
     assert made.loss(ep)[0].item() != loss
 
 

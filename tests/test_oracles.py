@@ -106,7 +106,7 @@ def team_value(made: Learner, ep: Episodes) -> Tensor:
     if made.name == "qtran":
         return made.live["joint"](h[:, :-1], state, ep.action)[1]
     if made.name == "qtran_alt":
-        return taken(made.live["joint"](h[:, :-1], ep.action, state), ep.action).mean(-1)
+        return taken(made.live["joint"](h[:, :-1], state, ep.action)[1], ep.action).mean(-1)
     if "duelling" in made.live:
         best = taken(q, best_available(q, ep.available))[:, :-1]
         return made.live["duelling"](q_taken, best, ep.action, state)
@@ -243,7 +243,7 @@ def residuals(made: Learner, ep: Episodes) -> tuple[float, float, float]:
     """Of a one-shot game: the largest |Q_jt - payoff|; Q'(ubar) + V - the optimum; the smallest Q' - Q_jt + V."""
     q_joint, q = team_value(made, ep)[:, 0], utilities(made, ep)[:, 0]
     v = made.live["v"](ep.state[:, 0]).squeeze(-1)
-    if made.name == "qtran":
+    if made.name in ("qtran", "qtran_alt"):
         v = v + made.live["joint"](made.live["agent"].unroll(ep)[1][:, :-1], ep.state[:, :-1])[0][:, 0]
     payoff = ep.reward[:, 0]
     best = q.max(-1).values.sum(-1) + v
@@ -335,10 +335,10 @@ def test_qplexs_mixer_fits_any_table_around_its_best_joint_action(preset: str) -
 def smallest_differences(made: Learner, ep: Episodes) -> Tensor:
     """QTRAN-alt's min_a D_i(a) in a one-shot game, beside all actions of the others: [B, N]."""
     q, h = made.live["agent"].unroll(ep)
-    q_joint = made.live["joint"](h[:, :-1], ep.action, ep.state[:, :-1])[:, 0]  # [B, N, A]
+    base, q_joint = made.live["joint"](h[:, :-1], ep.state[:, :-1], ep.action)  # [B, 1], [B, 1, N, A]
     q_taken = taken(q[:, 0], ep.action[:, 0])
-    others = q_taken.sum(-1, keepdim=True) - q_taken + made.live["v"](ep.state[:, 0])
-    return (q[:, 0] + others.unsqueeze(-1) - q_joint).amin(-1)
+    others = q_taken.sum(-1, keepdim=True) - q_taken + base + made.live["v"](ep.state[:, 0])
+    return (q[:, 0] + others.unsqueeze(-1) - q_joint[:, 0]).amin(-1)
 
 
 @pytest.mark.parametrize("preset", ["qtran3x3", "qplex_hard3x3"])
