@@ -1487,6 +1487,19 @@ def test_qpds_weight_penalty_pulls_weights_to_zero() -> None:
 
 
 @pytest.mark.parametrize(
+    ("name", "field", "choices"),
+    [
+        ("qtran", "bootstrap", "joint or sum"),
+        ("qtran", "held", "target or live"),
+        ("qtran_alt", "held", "target or live"),
+    ],
+)
+def test_words_that_a_field_of_qtran_does_not_know_are_named(name: str, field: str, choices: str) -> None:
+    with pytest.raises(ValueError, match=f"{field} is 'other'; it must be {choices}"):
+        algorithm(name).Config(**{field: "other"})
+
+
+@pytest.mark.parametrize(
     ("field", "value"), [("path_points", 0), ("path_offset", 1.5), ("joint_width", -1), ("weight_penalty", -0.1)]
 )
 def test_qpds_fields_out_of_range_are_named(field: str, value: float) -> None:
