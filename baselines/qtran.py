@@ -76,6 +76,12 @@ class Config(learner.Config):
 Fields = Config  # for annotations: within the learner, `Config` is the class's attribute
 
 
+def perceptron(inputs: int, width: int, outputs: int, bias: bool = True) -> nn.Sequential:
+    """Two hidden layers with ELU; bias: whether the last layer has one."""
+    first, second, last = nn.Linear(inputs, width), nn.Linear(width, width), nn.Linear(width, outputs, bias=bias)
+    return nn.Sequential(first, nn.ELU(), second, nn.ELU(), last)
+
+
 class JointValue(nn.Module):
     """Q_jt: any function of the state and of all agents' histories and actions.
 
@@ -88,16 +94,8 @@ class JointValue(nn.Module):
         super().__init__()
         self.encode, self.merge = nn.Linear(hidden, width), nn.Linear(width, width)
         self.scale, self.shift = nn.Embedding(n_actions, width), nn.Embedding(n_actions, width)
-        self.situation, self.actions = (
-            nn.Sequential(
-                nn.Linear(state_size + width, width),
-                nn.ELU(),
-                nn.Linear(width, width),
-                nn.ELU(),
-                nn.Linear(width, 1, bias=bias),
-            )
-            for bias in (True, False)
-        )
+        self.situation = perceptron(state_size + width, width, 1)
+        self.actions = perceptron(state_size + width, width, 1, bias=False)
         self.alone = nn.Linear(hidden, n_actions)
 
     def forward(self, h: Tensor, state: Tensor, *actions: Tensor) -> tuple[Tensor, ...]:

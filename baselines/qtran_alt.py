@@ -47,7 +47,7 @@ from torch.nn import functional as F
 from coopgym.baselines import learner
 from coopgym.baselines.episodes import Episodes, best_available, lambda_returns, mean_over_steps, taken
 from coopgym.baselines.learner import Learner, Sizes
-from coopgym.baselines.qtran import StateValue
+from coopgym.baselines.qtran import StateValue, perceptron
 
 
 @dataclass(frozen=True)
@@ -84,16 +84,8 @@ class CounterfactualJointValue(nn.Module):
         super().__init__()
         self.encode, self.own, self.others = nn.Linear(hidden, width), nn.Linear(width, width), nn.Linear(width, width)
         self.scale, self.shift = nn.Embedding(n_actions, width), nn.Embedding(n_actions, width)
-        self.situation, self.actions = (
-            nn.Sequential(
-                nn.Linear(state_size + width, width),
-                nn.ELU(),
-                nn.Linear(width, width),
-                nn.ELU(),
-                nn.Linear(width, outputs, bias=bias),
-            )
-            for outputs, bias in ((1, True), (n_actions, False))
-        )
+        self.situation = perceptron(state_size + width, width, 1)
+        self.actions = perceptron(state_size + width, width, n_actions, bias=False)
         self.alone = nn.Linear(hidden, n_actions)
 
     def forward(self, h: Tensor, state: Tensor, *actions: Tensor) -> tuple[Tensor, ...]:
