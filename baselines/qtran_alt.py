@@ -22,11 +22,12 @@ Differences from the paper and from the authors' code
     - Recurrent agents; the joint value is fed their hidden states (not detached, so L_td also trains the agents'
       memory) and the state, as in QTRAN-base here. The authors' agents are feed-forward, observe everything and share
       no weights between agents.
-    - Q_i_jt = B + F_i(., u_-i) - F_i(mean) + D_i(.) + sum_{j != i} D_j(u_j), where B, what the situation is worth, is a
-      constant in V, and Qhat_jt is the target network's: both as in `qtran.py`, for the reasons given there. The
-      authors' code has F_i alone, divides the sum of the others' encodings by N, has ReLU in place of ELU, and holds
-      the conditions to the live joint value (`held="live"`). With F_i alone, and live, the team stood at -66 in
-      place of -31 after 2 000 000 steps of `spread_v1`.
+    - Q_i_jt = B + F_i(., u_-i) - F_i(mean) + D_i(.) + sum_{j != i} D_j(u_j). F_i(mean) is the mean of F_i over the own
+      actions, beside the mean action of the others; B, what the situation is worth, is a constant in V; and Qhat_jt is
+      the target network's: all as in `qtran.py`, for the reasons given there. The authors' code has F_i alone, divides
+      the sum of the others' encodings by N, has ReLU in place of ELU, and holds the conditions to the live joint value
+      (`held="live"`). With F_i alone, and live, the team stood at -66 in place of -31 after 2 000 000 steps of
+      `spread_v1`.
     - V is a network of the state and B, as in the paper; the authors' code has none, which is `use_v=False`.
     - y is made from the joint value of the greedy actions, as the paper's equation, and the mean over the agents that
       each estimate it; the live utilities choose ubar'. The authors' code takes ubar' from the target utilities and,

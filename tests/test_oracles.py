@@ -243,8 +243,7 @@ def residuals(made: Learner, ep: Episodes) -> tuple[float, float, float]:
     """Of a one-shot game: the largest |Q_jt - payoff|; Q'(ubar) + V - the optimum; the smallest Q' - Q_jt + V."""
     q_joint, q = team_value(made, ep)[:, 0], utilities(made, ep)[:, 0]
     v = made.live["v"](ep.state[:, 0]).squeeze(-1)
-    if made.name in ("qtran", "qtran_alt"):
-        v = v + made.live["joint"](made.live["agent"].unroll(ep)[1][:, :-1], ep.state[:, :-1])[0][:, 0]
+    v = v + made.live["joint"](made.live["agent"].unroll(ep)[1][:, :-1], ep.state[:, :-1])[0][:, 0]
     payoff = ep.reward[:, 0]
     best = q.max(-1).values.sum(-1) + v
     return (
