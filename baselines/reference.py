@@ -57,6 +57,7 @@ MATRIX: dict[str, Any] = {  # random play throughout: the question is what can b
 ROUNDS = {"td_lambda": 0.95, "recurrent": True, "epochs": 4, "minibatches": 1}
 MATRIX_OWN: dict[str, dict[str, Any]] = {
     "qplex": {"steps_per_update": 8, "hidden": 16, "importance_layers": 3, "importance_width": 128},  # crosses sooner
+    "qpd": {"joint_width": 64},  # without the layer it is VDN here
     "ow_qmix": {"central_width": 64},
     "cw_qmix": {"central_width": 64},
     "dop": {"td_lambda": 0.8, "epsilon_start": 0.5, "epsilon_end": 0.05},  # its policy is what plays: it must move

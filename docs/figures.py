@@ -116,7 +116,8 @@ def draw_table(axes: Any, title: str, values: np.ndarray) -> None:
 def credits(part: float) -> Any:
     """The agents' shares of the critic's value, along one episode of a small hunt."""
     env = coopgym.environment("predator_prey_v1", size=5, n_predators=3, n_prey=1, horizon=30)
-    learner = trained("qpd", env, round(40_000 * part), evaluate_every=10_000, evaluation_episodes=8, batch_size=16)
+    fields = {"evaluate_every": 10_000, "evaluation_episodes": 8, "batch_size": 16, "joint_width": 64}
+    learner = trained("qpd", env, round(40_000 * part), **fields)
     ep = longest_hunt(learner, env)
     critic = learner.live["critic"]
     with torch.no_grad():

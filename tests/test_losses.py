@@ -666,7 +666,7 @@ def test_the_weights_of_qtrans_conditions_are_those_of_the_config(name: str) -> 
         ("qtran_alt", {"use_v": False}),
         ("qtran_alt", {"max_bootstrap": True}),
         ("qtran_alt", {"held": "live"}),
-        ("qpd", {"joint_width": 0}),
+        ("qpd", {"joint_width": 64}),
         ("qpd", {"path_points": 3, "path_offset": 0.0}),
     ],
 )
@@ -1410,7 +1410,7 @@ def test_credits_add_up_to_the_value_ever_more_closely(offset: float, factor: fl
 
 
 def test_qpds_credits_add_up_to_the_critics_value_within_a_fiftieth() -> None:
-    made, ep = learner("qpd"), episodes(lengths=(9, 4, 6), ends="tlt")
+    made, ep = learner("qpd", joint_width=64), episodes(lengths=(9, 4, 6), ends="tlt")
     q_tot = (made.live["critic"](ep.obs[:, :-1], ep.action) * ep.happened).detach()
     error = (credits_of(made, ep).sum(-1) - q_tot).abs().sum() / q_tot.abs().sum()
     assert 0 < error < 0.02
@@ -1431,7 +1431,7 @@ def test_a_path_stops_at_the_end_of_its_own_episode() -> None:
 
 def test_agents_that_change_places_exchange_their_credits_and_nobodys_is_zero() -> None:
     sizes, order = Sizes(n_agents=3), [2, 0, 1]
-    made, ep = learner("qpd", sizes), episodes(sizes)
+    made, ep = learner("qpd", sizes, joint_width=64), episodes(sizes)
     permuted = ep._replace(obs=ep.obs[:, :, order], action=ep.action[:, :, order])
     before = credits_of(made, ep)
     change_places(made, order)
@@ -1450,13 +1450,26 @@ def credits_of(made: Learner, ep: Episodes, points: int = 5) -> Tensor:
 
 
 def test_credits_of_a_single_step_add_up_to_its_value_and_nothing_is_worth_nothing() -> None:
-    made, ep = learner("qpd"), episodes(lengths=(1, 1, 1), ends="tlt")
+    made, ep = learner("qpd", joint_width=64), episodes(lengths=(1, 1, 1), ends="tlt")
     critic = made.live["critic"]
     q_tot = critic(ep.obs[:, :-1], ep.action)
     torch.testing.assert_close(credits_of(made, ep, 256).sum(-1), q_tot, rtol=1e-3, atol=1e-5)
     assert q_tot.abs().min() > 0.01
     x = torch.zeros(2, SMALL.obs_size + SMALL.n_actions, dtype=torch.float64)
     assert torch.equal(critic.embed(x), critic.nothing)
+
+
+def test_credits_of_a_critic_that_is_a_sum_depend_on_what_the_agent_sees_and_does_alone() -> None:
+    made, ep = learner("qpd"), episodes()
+    critic = made.live["critic"]
+    before = credits_of(made, ep, 256)
+    x = critic.embedded(ep.obs[:, :-1], ep.action)
+    for i in range(SMALL.n_agents):
+        alone = critic.nothing.expand_as(x).clone()
+        alone[:, :, i] = x[:, :, i]
+        own = (critic.value(alone) - critic.value(critic.nothing)) * ep.happened
+        torch.testing.assert_close(before[..., i], own, rtol=1e-3, atol=1e-5)
+    assert before[ep.happened.bool()].abs().min() > 1e-6
 
 
 def test_qpds_agents_learn_from_the_credits_alone_and_its_critic_from_the_rewards_alone() -> None:

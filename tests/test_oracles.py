@@ -361,7 +361,7 @@ def test_qpd_with_a_critic_that_is_a_sum_over_agents_learns_the_additive_fit(pre
     """Credits of f_1(x_1) + f_2(x_2) are f_i(x_i) - f_i(0) whatever the path, and the best such critic is VDN's fit."""
     env = game(preset)
     ep = every_episode(env)
-    made = trained("qpd", ep, env, seed=0, updates=600, learning_rate=1e-2, joint_width=0)
+    made = trained("qpd", ep, env, seed=0, updates=600, learning_rate=1e-2)
     table = taken(utilities(made, ep), ep.action).sum(-1)[:, 0].view(3, 3).numpy()
     np.testing.assert_allclose(table, additive_fit(env.payoff[0]), atol=0.25)
     assert greedy_return(made, env) == payoff
@@ -376,7 +376,8 @@ def test_qpds_utilities_have_the_mean_payoff_between_them(preset: str) -> None:
     def fits(made: Learner) -> bool:
         return squared_error(made, ep) < 0.05
 
-    made = trained("qpd", ep, env, 0, 1500, fits, learning_rate=1e-2, path_points=16)  # the sum is right to 0.1
+    own = {"joint_width": 64, "path_points": 16}  # the sum of the credits is right to 0.1
+    made = trained("qpd", ep, env, 0, 1500, fits, learning_rate=1e-2, **own)
     assert squared_error(made, ep) < 0.5  # the critic represents any payoffs
     mean = float(taken(utilities(made, ep), ep.action).sum(-1).mean())
     assert mean == pytest.approx(env.payoff[0].mean(), abs=0.2)
@@ -431,7 +432,8 @@ def test_the_two_step_game_is_learned_as_far_as_the_mixing_allows(name: str, tab
     def learned(made: Learner) -> bool:
         return two_step_error(made, ep, TWO_STEP[table]) < 0.2 and greedy_return(made, env) == team_return
 
-    assert all(learned(trained(name, ep, env, seed, 3000, learned)) for seed in range(3))
+    fields = {"joint_width": 64} if name == "qpd" else {}
+    assert all(learned(trained(name, ep, env, seed, 3000, learned, **fields)) for seed in range(3))
 
 
 # Two states and a time limit that bootstraps: additive learning from uniform data diverges.
@@ -500,7 +502,8 @@ def test_qpd_learns_what_random_play_is_worth_in_the_two_state_game() -> None:
         first, rest = mmdp_values(team_value(made, ep), ep)
         return bool((first - expected).abs().max() < 0.1 and rest.abs().max() < 0.1)
 
-    made = trained("qpd", ep, env, 0, 3000, learned, gamma=MMDP_GAMMA, target_period=50)
+    fields = {"gamma": MMDP_GAMMA, "target_period": 50, "joint_width": 64}
+    made = trained("qpd", ep, env, 0, 3000, learned, **fields)
     assert learned(made)
     assert greedy_return(made, game("two_state_mmdp")) == 100.0
 
