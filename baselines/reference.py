@@ -60,7 +60,13 @@ MATRIX_OWN: dict[str, dict[str, Any]] = {
     "qpd": {"joint_width": 64},  # without the layer it is VDN here
     "ow_qmix": {"central_width": 64},
     "cw_qmix": {"central_width": 64},
-    "dop": {"td_lambda": 0.8, "epsilon_start": 0.5, "epsilon_end": 0.05},  # its policy is what plays: it must move
+    "dop": {  # its policy is what plays: it must move
+        "td_lambda": 0.8,
+        "recurrent": True,
+        "normalise_k": False,
+        "epsilon_start": 0.5,
+        "epsilon_end": 0.05,
+    },
     "ippo": ROUNDS,
     "mappo": ROUNDS,
 }
