@@ -376,11 +376,19 @@ def plain_input(ep: Episodes, row: int, t: int, action: list[int]) -> np.ndarray
 
 
 def plain_credits(made: Learner, ep: Episodes, row: int) -> np.ndarray:
-    """Each agent's credit at each step of an episode, [T, N]: from each step anew, over each segment up to the end."""
+    """Each agent's credit at each step of an episode, [T, N]: from each step anew, over each segment up to the end.
+
+    Of a critic that is a sum over agents: how much less it were without what the agent sees and does.
+    """
     c, end = made.config, length(ep, row)
     path = [plain_input(ep, row, t, ep.action[row, t].tolist()) for t in range(end)]
-    path.append(np.zeros_like(path[0]))
     found = np.zeros((end, ep.action.shape[2]))
+    if not c.joint_width:
+        for t, i in itertools.product(range(end), range(found.shape[1])):
+            without = np.where(np.arange(len(path[t]))[:, None] == i, 0, path[t])
+            found[t, i] = plain_critic(made.live, path[t]) - plain_critic(made.live, without)
+        return found
+    path.append(np.zeros_like(path[0]))
     for t in range(end):
         for k in range(t, end):
             for j in range(c.path_points):
@@ -667,7 +675,7 @@ def test_the_weights_of_qtrans_conditions_are_those_of_the_config(name: str) -> 
         ("qtran_alt", {"max_bootstrap": True}),
         ("qtran_alt", {"held": "live"}),
         ("qpd", {"joint_width": 64}),
-        ("qpd", {"path_points": 3, "path_offset": 0.0}),
+        ("qpd", {"joint_width": 64, "path_points": 3, "path_offset": 0.0}),
     ],
 )
 def test_the_other_forms_equal_their_plain_twins_too(name: str, fields: dict[str, float]) -> None:
@@ -1459,17 +1467,18 @@ def test_credits_of_a_single_step_add_up_to_its_value_and_nothing_is_worth_nothi
     assert torch.equal(critic.embed(x), critic.nothing)
 
 
-def test_credits_of_a_critic_that_is_a_sum_depend_on_what_the_agent_sees_and_does_alone() -> None:
+def test_credits_of_a_critic_that_is_a_sum_are_those_along_the_path_without_their_error() -> None:
     made, ep = learner("qpd"), episodes()
-    critic = made.live["critic"]
-    before = credits_of(made, ep, 256)
+    critic, happened = made.live["critic"], ep.happened.bool()
     x = critic.embedded(ep.obs[:, :-1], ep.action)
-    for i in range(SMALL.n_agents):
-        alone = critic.nothing.expand_as(x).clone()
-        alone[:, :, i] = x[:, :, i]
-        own = (critic.value(alone) - critic.value(critic.nothing)) * ep.happened
-        torch.testing.assert_close(before[..., i], own, rtol=1e-3, atol=1e-5)
-    assert before[ep.happened.bool()].abs().min() > 1e-6
+    credit = critic.parts(x) - critic.parts(critic.nothing)
+    torch.testing.assert_close(credit[happened], credits_of(made, ep, 256)[happened], rtol=1e-3, atol=1e-5)
+    torch.testing.assert_close(credit.sum(-1), critic(ep.obs[:, :-1], ep.action))
+    assert credit[happened].abs().min() > 1e-6
+    _, terms = made.loss(ep)
+    q = taken(made.live["agent"].unroll(ep)[0][:, :-1], ep.action)
+    assert terms["actor"].item() == pytest.approx(((q - credit) ** 2)[happened].mean().item())
+    assert terms["gap"].item() == pytest.approx(0, abs=1e-12)
 
 
 def test_qpds_agents_learn_from_the_credits_alone_and_its_critic_from_the_rewards_alone() -> None:
