@@ -54,7 +54,7 @@ from coopgym.baselines.replay import Replay
 @dataclass(frozen=True)
 class Config(learner.Config):
     recurrent: bool = False
-    """Whether agents remember, by a GRU; on spread, where all is in sight, policies learn more slowly with it."""
+    """Whether agents remember, by a GRU; on spread, where all is in sight, they need not."""
     learning_rate: float = 2e-3
     """Step size at the start."""
     epsilon_start: float = 0.5

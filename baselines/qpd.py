@@ -132,8 +132,8 @@ class Critic(nn.Module):
 
     def parts(self, z: Tensor) -> Tensor:
         """f_i of each agent, [..., N, width] -> [..., N], where the value is their sum."""
-        weight = self.merge[-1].weight.view(self.n_agents, -1)
-        return (self.channel(z) * weight).sum(-1)
+        weight: Tensor = self.merge[-1].weight  # type: ignore[assignment]
+        return (self.channel(z) * weight.view(self.n_agents, -1)).sum(-1)
 
     def forward(self, obs: Tensor, action: Tensor) -> Tensor:
         """obs: [..., N, O], action: [..., N]. Returns Q(x), [...]."""
