@@ -77,7 +77,7 @@ class Config(learner.Config):
     path_points: int = 5
     """Points on each segment of the path at which the gradient is taken, where the critic is not a sum over agents."""
     path_offset: float = 0.5
-    """Where in its part of the segment a point lies: 0 at the beginning, as in the authors' code, 0.5 in the middle."""
+    """Where in its part of the segment such a point is: 0 the beginning, as in the authors' code, 0.5 the middle."""
     critic_width: int = 64
     """Units in the critic's layers for one agent."""
     joint_width: int = 0
@@ -179,17 +179,22 @@ class QPD(Learner):
         with torch.no_grad():
             next_q_tot = self.target["critic"](ep.obs[:, 1:], self.next_action(q, ep))
             y = lambda_returns(next_q_tot, ep, c.gamma, c.td_lambda)
-            x, end = critic.embedded(ep.obs[:, :-1], ep.action), critic.nothing
-        if c.joint_width:
-            credit = path_credits(critic.value, x, end, ep.happened, c.path_points, c.path_offset)  # [B, T, N]
-        else:
-            credit = (critic.parts(x) - critic.parts(end)).detach()
+        credit = self.credits(ep)  # [B, T, N]
 
         critic_loss = mean_over_steps((q_tot - y) ** 2, ep)
         actor_loss = mean_over_steps((taken(q[:, :-1], ep.action) - credit) ** 2, ep)
         gap = mean_over_steps((credit.sum(-1) - q_tot.detach()) ** 2, ep)
         terms = {"td": critic_loss, "actor": actor_loss, "q_mean": mean_over_steps(q_tot, ep), "gap": gap}
         return critic_loss + actor_loss, terms
+
+    def credits(self, ep: Episodes) -> Tensor:
+        """c_i of each step, [B, T, N], constants; where the critic is a sum over agents the integral is known."""
+        c, critic = self.config, self.live["critic"]
+        with torch.no_grad():
+            x, end = critic.embedded(ep.obs[:, :-1], ep.action), critic.nothing
+            if not c.joint_width:
+                return critic.parts(x) - critic.parts(end)  # type: ignore[no-any-return]
+        return path_credits(critic.value, x, end, ep.happened, c.path_points, c.path_offset)
 
     def cut_gradients(self) -> Tensor:
         """Those of the agents and those of the critic, each for itself; returns the norm of the agents'."""

@@ -60,11 +60,11 @@ MATRIX_OWN: dict[str, dict[str, Any]] = {
     "qpd": {"joint_width": 64},  # without the layer it is VDN here
     "ow_qmix": {"central_width": 64},
     "cw_qmix": {"central_width": 64},
-    "dop": {  # its policy is what plays: it must move
+    "dop": {
         "td_lambda": 0.8,
         "recurrent": True,
-        "normalise_k": False,
-        "epsilon_start": 0.5,
+        "normalise_k": False,  # where payoffs are a sum its critic errs less without, see `dop.py`
+        "epsilon_start": 0.5,  # its policy is what plays: it must move
         "epsilon_end": 0.05,
     },
     "ippo": ROUNDS,
