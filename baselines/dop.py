@@ -5,14 +5,15 @@ policies); authors' code on GitHub, TonghanWang/DOP.
 
     Q_tot(s, u) = sum_i k_i(s) Q_i(s, o_i, u_i) + b(s),  k_i >= 0
     Q_pi(s) = E_{u ~ pi} Q_tot = sum_i k_i(s) sum_u pi_i(u | tau_i) Q_i(s, o_i, u) + b(s)      exact, as Q_tot is linear
-    L_pi = - mean over steps and agents of k_i (Q_i(u_i) - sum_u pi_i(u) Q_i(u)) log pi_i(u_i), latest episodes
+    A_i = Q_i(u_i) - sum_u pi_i(u) Q_i(u)
+    L_pi = - mean over steps and agents of (k_i A_i log pi_i(u_i) + c rms(k A) H(softmax_i)), latest episodes
     L_Q = mean over steps of (y - Q_tot)^2
     latest episodes:  y_t = r_t + gamma ((1 - lambda) Q_pi^-(s_{t+1}) + lambda y_{t+1})
     episodes from the replay, by tree backup:
         y_t = Q_tot^-_t + sum_{j < n} (gamma lambda_tb)^j c_{t+1} ... c_{t+j} delta_{t+j}
         delta_t = r_t + gamma Q_pi^-(s_{t+1}) - Q_tot^-_t,  c_t = product over agents of pi_i(u_{i,t})
 
-Nothing follows a terminal step; k_i, Q_i and pi are constants in L_pi but for log pi, and y is one in L_Q.
+Nothing follows a terminal step; k_i and A_i are constants in L_pi, and y is one in L_Q. c: `entropy_weight`.
 
 Differences from the paper and from the authors' code
     - k_i are divided by their sum, as in the authors' code; the paper does not (`normalise_k=False`). On `spread_v1`,
@@ -31,7 +32,11 @@ Differences from the paper and from the authors' code
     - One gradient step for all times at once, by one Adam for actor, critic and mixer, from 2e-3 down to 5e-4; the
       authors' code takes one step of RMSprop for each time, at 5e-4 for the actor and 1e-4 for the critic. At 5e-3, the
       pace of the learners of utilities, policies on `spread_v1` were certain (an entropy of 0.2 after 100 000 steps, of
-      0.1 after 200 000) before the critic knew anything, and stood at -47 after 2 000 000 steps; now -29.
+      0.1 after 200 000) before the critic knew anything.
+    - A bonus for the policy's entropy; the authors' code has none (`entropy_weight=0`). Adam moves small gradients as
+      far as large ones, so policies grow certain on next to nothing. On `predator_prey_v1` (a gradient step of 8 and 4
+      episodes for each 100 steps) the sampled team earned 30 of 40 after 80 000 steps without the bonus and 38 with it.
+      The bonus is measured in what weighs log pi, since that depends on the game: 0.01 there at first, 0.14 on spread.
     - TD(lambda) with 0.6, as for the other learners here; 0.8 in the authors' code. On `spread_v1` the critic's error
       after 300 000 steps was 0.6 in place of 1.
     - Actors without memory unless it is asked for (`recurrent`), as for the other learners of policies here.
@@ -73,6 +78,8 @@ class Config(learner.Config):
     """Whether the agents' weights are divided by their sum, as in the authors' code; not in the paper."""
     use_bias: bool = False
     """Whether the value of the team has a part that no agent has, b(s), as in the paper; not in the authors' code."""
+    entropy_weight: float = 0.1
+    """Weight of the policy's entropy, in units of the root mean square of what weighs log pi. The authors: 0."""
     critic_width: int = 256
     """Units in the hidden layers of the agents' values."""
     mixer_width: int = 32
@@ -84,6 +91,8 @@ class Config(learner.Config):
             raise ValueError(f"latest is {self.latest}, backup_steps {self.backup_steps}; both must be 1 or more")
         if not 0 <= self.backup_lambda <= 1:
             raise ValueError(f"backup_lambda is {self.backup_lambda}; it must lie in [0, 1]")
+        if not self.entropy_weight >= 0:
+            raise ValueError(f"entropy_weight is {self.entropy_weight}; it must be 0 or more")
 
 
 Fields = Config  # for annotations: within the learner, `Config` is the class's attribute
@@ -163,16 +172,17 @@ class DOP(Learner):
         """The latest episodes, and behind them others from the replay."""
         return replay.sample(self.config.batch_size, self.config.latest)
 
-    def policy(self, ep: Episodes) -> Tensor:
-        """The probabilities of all actions, [B, T + 1, N, A]."""
-        softmax = log_policy(self.live["agent"].unroll(ep)[0], ep.available).exp()
+    def policy(self, ep: Episodes) -> tuple[Tensor, Tensor]:
+        """The probabilities of all actions, and the logarithms of those without uniform play; both [B, T + 1, N, A]."""
+        log_softmax = log_policy(self.live["agent"].unroll(ep)[0], ep.available)
         uniform = ep.available / ep.available.sum(-1, keepdim=True).clamp(min=1)
-        return (1 - self.epsilon) * softmax + self.epsilon * uniform
+        return (1 - self.epsilon) * log_softmax.exp() + self.epsilon * uniform, log_softmax
 
     def loss(self, ep: Episodes) -> tuple[Tensor, dict[str, Tensor]]:
         """The first `latest` episodes are the latest, what follows comes from the replay."""
         c, state = self.config, ep.state[:, :-1]
-        pi = self.policy(ep)
+        latest = Episodes(*(x[: c.latest] for x in ep))
+        pi, log_softmax = self.policy(ep)
         q = self.live["critic"](ep.obs[:, :-1], state)  # [B, T, N, A]
         q_tot = self.live["mixer"](taken(q, ep.action), state)
 
@@ -186,9 +196,12 @@ class DOP(Learner):
             y[c.latest :] = backup[c.latest :]
             k = self.live["mixer"].k(state)
             advantage = taken(q, ep.action) - (pi[:, :-1] * q).sum(-1)  # [B, T, N]
+            gain = (k * advantage)[: c.latest]
+            size = mean_over_steps(gain**2, latest).sqrt()
 
-        log_pi = taken(pi[:, :-1], ep.action).clamp(min=1e-30).log()
-        latest = Episodes(*(x[: c.latest] for x in ep))
-        policy = -mean_over_steps((k * advantage * log_pi)[: c.latest], latest)
+        log_pi = taken(pi[:, :-1], ep.action).clamp(min=1e-30).log()[: c.latest]
+        policy = -mean_over_steps(gain * log_pi, latest)
+        entropy = mean_over_steps(-(log_softmax.exp() * log_softmax).sum(-1)[: c.latest, :-1], latest)
         critic = mean_over_steps((y - q_tot) ** 2, ep)
-        return policy + critic, {"policy": policy, "critic": critic, "q_mean": mean_over_steps(q_tot, ep)}
+        loss = policy - c.entropy_weight * size * entropy + critic
+        return loss, {"policy": policy, "entropy": entropy, "critic": critic, "q_mean": mean_over_steps(q_tot, ep)}

@@ -64,6 +64,7 @@ MATRIX_OWN: dict[str, dict[str, Any]] = {
         "td_lambda": 0.8,
         "recurrent": True,
         "normalise_k": False,  # where payoffs are a sum its critic errs less without, see `dop.py`
+        "entropy_weight": 0.0,
         "epsilon_start": 0.5,  # its policy is what plays: it must move
         "epsilon_end": 0.05,
     },
@@ -71,6 +72,7 @@ MATRIX_OWN: dict[str, dict[str, Any]] = {
     "mappo": ROUNDS,
 }
 HUNT: dict[str, Any] = {"env_steps": 400_000, "steps_per_update": 400}  # two episodes, as long as many of spread's
+DOP_HUNT = {"steps_per_update": 100, "batch_size": 8, "latest": 4}  # more and smaller gradient steps of long episodes
 SMALL_HUNT: dict[str, Any] = {"env_steps": 100_000, "steps_per_update": 50, "recurrent": False}  # all is in sight
 SMALL_HUNTS = tuple(f"qtran_code_{size}_p{penalty}" for size in ("5x5", "7x7") for penalty in ("0.5", "1", "1.5"))
 MATRIX_GAMES = ("qtran3x3", "qplex_hard3x3", "climbing", "penalty_-25", "two_step")
@@ -78,7 +80,7 @@ Fields = dict[str, Any]
 TASKS: dict[tuple[str, str | None], tuple[Fields, dict[str, Fields]]] = {  # (id, preset): of all, of an algorithm alone
     **{("matrix_game_v1", preset): (MATRIX, MATRIX_OWN) for preset in MATRIX_GAMES},
     ("spread_v1", None): ({"env_steps": 2_000_000}, {}),
-    ("predator_prey_v1", None): (HUNT, {}),
+    ("predator_prey_v1", None): (HUNT, {"dop": DOP_HUNT}),
     ("predator_prey_v1", "stag_p-2"): ({**HUNT, "epsilon_steps": 50_000}, {}),  # as Weighted QMIX's authors: the trap
     **{("predator_prey_v1", preset): (SMALL_HUNT, {}) for preset in SMALL_HUNTS},
 }

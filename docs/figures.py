@@ -158,7 +158,7 @@ def pulls(part: float) -> Any:
     def note(run: Any) -> None:
         learner = run.learner
         with torch.no_grad():
-            pi, state = learner.policy(ep)[:1, :1], ep.state[:1, :1]
+            pi, state = learner.policy(ep)[0][:1, :1], ep.state[:1, :1]
             q = learner.live["critic"](ep.obs[:1, :1], state)
             pull = learner.live["mixer"].k(state).unsqueeze(-1) * (q - (pi * q).sum(-1, keepdim=True))
         seen.append((run.rows[-1]["env_steps"], pull[0, 0].numpy(), pi[0, 0].numpy()))

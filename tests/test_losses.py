@@ -595,7 +595,8 @@ def plain_backup(
 def plain_dop(made: Learner, ep: Episodes) -> float:
     b, slots, n, _ = ep.obs.shape
     state = ep.state.numpy()
-    pi = plain_policy(ep, plain_unroll(made.live["agent"], ep)[0], made.epsilon)
+    logits = plain_unroll(made.live["agent"], ep)[0]
+    pi, softmax = plain_policy(ep, logits, made.epsilon), plain_policy(ep, logits, 0.0)
 
     def bias(networks: nn.ModuleDict, row: int, t: int) -> float:
         mixer = networks["mixer"]
@@ -610,19 +611,21 @@ def plain_dop(made: Learner, ep: Episodes) -> float:
                 u = ep.action[row, t].tolist()
                 q_target[row, t] = sum(k[i] * values[i, u[i]] for i in range(n)) + bias(made.target, row, t)
                 c[row, t] = math.prod(pi[row, t, i, u[i]] for i in range(n))
-    policy, critic = [], []
+    policy, gains, entropies, critic = [], [], [], []
     for row, t in steps(ep):
         u, values = ep.action[row, t].tolist(), plain_agent_values(made.live, ep, row, t)
         k = plain_k(made.live["mixer"], state[row, t])
         if row < made.config.latest:
             y = plain_return(ep, row, t, q_pi[:, 1:], made.config.gamma, made.config.td_lambda)
             for i in range(n):
-                advantage = values[i, u[i]] - sum(pi[row, t, i] * values[i])
-                policy.append(-k[i] * advantage * math.log(pi[row, t, i, u[i]]))
+                gains.append(k[i] * (values[i, u[i]] - sum(pi[row, t, i] * values[i])))
+                policy.append(-gains[-1] * math.log(pi[row, t, i, u[i]]))
+                entropies.append(-sum(p * math.log(p) for p in softmax[row, t, i] if p > 0))
         else:
             y = plain_backup(ep, row, t, q_target, q_pi, c, made.config)
         critic.append((y - sum(k[i] * values[i, u[i]] for i in range(n)) - bias(made.live, row, t)) ** 2)
-    return float(np.mean(policy) + np.mean(critic))
+    bonus = made.config.entropy_weight * np.sqrt(np.mean(np.square(gains))) * np.mean(entropies)
+    return float(np.mean(policy) - bonus + np.mean(critic))
 
 
 PLAIN: dict[str, Callable[[Learner, Episodes], float]] = {

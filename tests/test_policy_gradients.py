@@ -67,7 +67,7 @@ def test_play_draws_from_the_policy_that_the_loss_computes(name: str, epsilon: f
             ep = episodes(sizes, lengths=(1,), ends="t")
             ep.available[:] = torch.tensor(mask).bool()
             ep = Episodes(*(x.float() if x.is_floating_point() else x for x in ep))
-            np.testing.assert_allclose(made.policy(ep)[0, 0, 0].detach(), expected, atol=1e-6)
+            np.testing.assert_allclose(made.policy(ep)[0][0, 0, 0].detach(), expected, atol=1e-6)
 
 
 # PPO.
@@ -293,7 +293,11 @@ def test_a_bias_moves_the_team_value_only_where_it_is_asked_for() -> None:
     assert value.min() < 0 < value.max()
 
 
-@pytest.mark.parametrize("fields", [{"normalise_k": False}, {"use_bias": True}, {"latest": 1}, {"latest": 2}], ids=str)
+@pytest.mark.parametrize(
+    "fields",
+    [{"normalise_k": False}, {"use_bias": True}, {"latest": 1}, {"latest": 2}, {"entropy_weight": 0.0}],
+    ids=str,
+)
 def test_dops_loss_equals_its_plain_twin_with_every_field(fields: dict[str, float]) -> None:
     made = learner("dop", td_lambda=0.7, backup_steps=2, **fields)
     ep = episodes(lengths=(4, 5, 3), ends="tlt")
@@ -404,9 +408,21 @@ def test_an_agents_policy_gradient_grows_with_its_weight(monkeypatch: pytest.Mon
 def test_dops_gradients_go_where_its_table_says() -> None:
     made, ep = learner("dop", use_bias=True, latest=2), episodes()
     _, terms = made.loss(ep)
-    for term, learns in (("policy", ("agent",)), ("critic", ("critic", "mixer"))):
+    for term, learns in (("policy", ("agent",)), ("entropy", ("agent",)), ("critic", ("critic", "mixer"))):
         for parameter, gradient in gradients(terms[term], made.live).items():
             assert moved(gradient) is parameter.startswith(learns), f"{term}: {parameter}"
+
+
+def test_fields_of_dop_that_cannot_be_are_refused() -> None:
+    for field, value, words in (
+        ("latest", 0, "must be 1 or more"),
+        ("backup_steps", 0, "must be 1 or more"),
+        ("backup_lambda", 1.5, r"must lie in \[0, 1\]"),
+        ("entropy_weight", -0.1, "must be 0 or more"),
+        ("entropy_weight", float("nan"), "must be 0 or more"),
+    ):
+        with pytest.raises(ValueError, match=rf"{field}( is)? {value}.*{words}"):
+            algorithm("dop").Config(**{field: value})
 
 
 def test_only_the_latest_episodes_move_the_policy() -> None:
