@@ -13,7 +13,9 @@ Differences from the paper and from the authors' code
     - The comparison takes the target Q*^-, as the code; the paper writes Q*. u = ubar asks for every agent's greedy
       action among the available ones of the live Q_i, as in the code.
     - The agents' and the mixer's target copies are used nowhere (nor are they in the code): Q*^- alone makes y.
-    - alpha is 0.1, the code's default and the paper's for predator-prey; for StarCraft the paper has 0.75.
+    - alpha is 0.1, the code's default and the paper's for predator-prey; for StarCraft the paper has 0.75. Where nobody
+      is punished for trying alone more is better: on `spread_v1` the evaluations from 460 000 to 500 000 steps (of
+      2 000 000, seed 3) have the mean -59.4 with 0.1 and -53.5 with 0.75; five seeds of QMIX -49 to -55.
     - The central agents have the width of the others, `hidden`, as in the code, and see what those see.
     - Adam in place of RMSprop, and TD(lambda) returns in place of one-step targets (`td_lambda=0`), as PyMARL2.
 """
