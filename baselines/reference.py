@@ -11,6 +11,7 @@ run. Nothing here needs torch but the shipped configuration itself.
 import functools
 import gzip
 import json
+import math
 import zlib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
@@ -21,6 +22,7 @@ import numpy as np
 
 from coopgym.baselines import ALGORITHMS, algorithm
 from coopgym.baselines.results import Result, game_of
+from coopgym.baselines.results import fields as fields_of
 from coopgym.baselines.statistics import Estimate, estimate, iqm, wilson
 from coopgym.envs import environment
 from coopgym.envs.core import Environment
@@ -84,6 +86,7 @@ TASKS: dict[tuple[str, str | None], tuple[Fields, dict[str, Fields]]] = {  # (id
     ("predator_prey_v1", "stag_p-2"): ({**HUNT, "epsilon_steps": 50_000}, {}),  # as Weighted QMIX's authors: the trap
     **{("predator_prey_v1", preset): (SMALL_HUNT, {}) for preset in SMALL_HUNTS},
 }
+OLDER: dict[str, Fields] = {"dop": {"entropy_weight": 0.0}}  # algorithm -> what runs amount to that lack a newer field
 SEEDS = 10  # fewer are provisional
 FULL_STEPS, FULL_STEPS_ON_POLICY = 2_000_000, 20_000_000  # Gorsane et al., NeurIPS 2022; matrix games: their own
 ON_POLICY = ("ippo", "mappo")
@@ -107,6 +110,11 @@ def configuration(name: str, id: str, preset: str | None) -> dict[str, Any]:
 
     settings, config = with_fields(Settings(), algorithm(name).Config(), shipped_fields(name, id, preset))
     return {**asdict(settings), **asdict(config)}
+
+
+def trained_with(run: Result) -> Fields:
+    """All fields of the algorithm and of the run that it was trained with."""
+    return {**OLDER.get(run.algorithm, {}), **fields_of(run)}
 
 
 def full_steps(name: str, id: str, preset: str | None) -> int:
@@ -226,6 +234,7 @@ class Reference:
     absolute: np.ndarray  # [R] likewise, of the run's best team
     reached: np.ndarray | None  # [R] bool, whether the last team earns the optimum; None where that is not known
     wall_seconds: np.ndarray  # [R] of the runs, evaluations included
+    best_possible: float  # the best expected return of any team; infinite where that is not known
 
     @property
     def provisional(self) -> str:
@@ -238,7 +247,7 @@ class Reference:
 
     def iqm(self, metric: str = "final") -> Estimate:
         """The interquartile mean over the seeds of "final" or "absolute", with its 95 % bootstrap interval."""
-        return estimate(iqm, getattr(self, metric)[:, None])
+        return estimate(iqm, getattr(self, metric)[:, None], within=(-math.inf, self.best_possible))
 
     @property
     def success(self) -> Estimate | None:
@@ -248,7 +257,8 @@ class Reference:
     def to_dict(self) -> dict[str, Any]:
         """The same, as JSON can hold it."""
         arrays = {name: value.tolist() for name, value in vars(self).items() if isinstance(value, np.ndarray)}
-        return {**vars(self), **arrays, "provisional": self.provisional}
+        best = None if math.isinf(self.best_possible) else self.best_possible
+        return {**vars(self), **arrays, "best_possible": best, "provisional": self.provisional}
 
 
 def reference(algorithm: str, id: str | Environment, preset: str | None = None) -> Reference:
@@ -300,6 +310,7 @@ def reference_of(runs: Sequence[ReferenceRun]) -> Reference:
         absolute=np.array([score_of(run, "absolute") for run in runs]),
         reached=None if best is None else np.array([reaches(run, best) for run in runs]),
         wall_seconds=np.array([run.wall_seconds for run in runs]),
+        best_possible=math.inf if best is None else best,
     )
 
 
@@ -330,6 +341,14 @@ def bounds(env: Environment) -> tuple[Anchor, ...]:
     return ()
 
 
+def spelt_bounds(env: Environment) -> str:
+    """The anchors of a game in a line, with the episodes that they are of: not those of the scores."""
+    known = bounds(env)
+    played = sorted({one.episodes for one in known if one.episodes})
+    over = f" (over {' or '.join(map(grouped, played))} other episodes)" if played else ""
+    return f"{', '.join(map(str, known))}{over}"
+
+
 def grouped(number: float) -> str:
     """A whole number with its digits in groups of three."""
     return f"{number:,.0f}".replace(",", " ")
@@ -341,7 +360,7 @@ def grouped(number: float) -> str:
 def reference_table(found: Sequence[Reference]) -> str:
     """What the algorithms reached on one task, with the returns that bound it."""
     env = environment(found[0].config["environment"], **tupled(found[0].config["params"]))
-    known = bounds(env)
+    known, best = bounds(env), "the best possible"
     shown = {one.algorithm for one in found}
     missing = [name for name in ALGORITHMS if name not in shown]
     rows = [
@@ -359,7 +378,10 @@ def reference_table(found: Sequence[Reference]) -> str:
     success = ["at the optimum"] if found[0].success is not None else []
     lines = [
         f"{found[0].task}, team return: {env.return_definition}",
-        *(f"{one.name}: {one.mean:.4g}{'' if one.episodes else ', the best possible'}" for one in known),
+        *(
+            f"{one.name}: {one.mean:.4g}, {f'over {grouped(one.episodes)} other episodes' if one.episodes else best}"
+            for one in known
+        ),
         "",
         table(("algorithm", *HEADINGS, *success, "seeds", "env steps", "wall-clock", ""), rows),
         "",

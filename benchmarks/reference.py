@@ -41,6 +41,7 @@ from coopgym.baselines.reference import (
     score_of,
     shipped_fields,
     task_name,
+    trained_with,
     write_reference,
 )
 from coopgym.baselines.results import OF_A_MACHINE, Result, find_runs
@@ -102,10 +103,10 @@ def check_configuration(run: Result) -> None:
     id, preset = run.config["environment"], run.config["preset"]
     if run.algorithm not in ALGORITHMS or (id, preset) not in TASKS or run.task != task_name(id, preset):
         raise ValueError(f"{run.path} is {run.algorithm} on {run.task}, which the reference does not hold")
-    found = {**run.config, **run.config["algorithm_config"]}
+    found = trained_with(run)
     for name, value in configuration(run.algorithm, id, preset).items():
-        if name not in ("seed", *OF_A_MACHINE) and found.get(name, value) != value:
-            raise ValueError(f"{run.path} was trained with {name} {found[name]}; the reference has {value}")
+        if name not in ("seed", *OF_A_MACHINE) and found.get(name) != value:
+            raise ValueError(f"{run.path} was trained with {name} {found.get(name)}; the reference has {value}")
 
 
 def ship(new: Sequence[ReferenceRun], out: Path) -> None:
