@@ -12,22 +12,32 @@ to the last bit; elsewhere rounding differs, and the band is all that is promise
 """
 
 import tempfile
-from collections.abc import Mapping
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from coopgym.baselines import algorithm as algorithm_named
-from coopgym.baselines.files import CONFIG
-from coopgym.baselines.reference import TASKS, ReferenceRun, runs_on, score_of, shipped_fields
-from coopgym.baselines.results import Result, game_of, read_run
+from coopgym.baselines.files import CONFIG, SCORES
+from coopgym.baselines.reference import (
+    TASKS,
+    ReferenceRun,
+    configuration,
+    reference_of,
+    runs_on,
+    score_of,
+    shipped_fields,
+    trained_with,
+)
+from coopgym.baselines.results import OF_A_MACHINE, Result, differing, game_of, read_run
+from coopgym.baselines.resume import resume
 from coopgym.baselines.statistics import Estimate, prediction
 from coopgym.baselines.train import train
 from coopgym.envs import environment
+from coopgym.envs.core import Environment
 
-FEWEST = 3  # seeds that make a band
+FEWEST = 2  # seeds that make a band, if a wide one
 ROUNDING = 1e-6  # of a score, as a part
 
 
@@ -38,6 +48,7 @@ class Reproduction:
     run: Result
     band: Estimate | None  # of the final score; None where there are too few seeds for one
     seeds: int  # that make the band
+    provisional: str  # why the reference may change; empty where it stands
     same_seed: ReferenceRun | None  # the reference's run with this seed, if it has one
 
     @property
@@ -68,11 +79,12 @@ class Reproduction:
         run = self.run
         lines = [f"{run.algorithm} on {run.task}, seed {run.seed}: final score {self.score:.4g}"]
         if self.band is None:
-            lines.append(f"The reference has {self.seeds} other seeds, too few for a band.")
+            lines.append(too_few(self.seeds))
         else:
             lines.append(
                 f"The published band is {self.band.low:.4g} to {self.band.high:.4g}: one more seed falls there, "
-                f"95 times in 100, to judge by {self.seeds} other seeds (mean {self.band.value:.4g})."
+                f"95 times in 100, to judge by {self.seeds} other seeds (mean {self.band.value:.4g})"
+                + (f"; provisional: {self.provisional}." if self.provisional else ".")
             )
             lines.append(f"The score lies {'in' if self.inside else 'OUTSIDE'} the band.")
         lines.append(self._beside_the_same_seed())
@@ -83,7 +95,7 @@ class Reproduction:
             return f"The reference does not have seed {self.run.seed}, so there is no curve to be equal to."
         if self.first_difference == np.inf:
             return f"The curve is that of the reference's seed {self.run.seed}, to the last bit."
-        changed = changed_parts(self.same_seed.config, self.run.config)
+        changed = changed_parts(self.same_seed, self.run)
         return (
             f"The curve leaves that of the reference's seed {self.run.seed} after {self.first_difference:.0f} steps"
             + (f"; there and here: {', '.join(changed)}." if changed else ", with the same versions and processor.")
@@ -100,8 +112,9 @@ def reproduce(
 ) -> Reproduction:
     """Trains an algorithm with its shipped configuration and holds the final score against the published band.
 
-    out: the run's folder; without it the run is not kept. Raises ValueError for an algorithm or a task that the
-    reference does not have, and for a folder that holds a run.
+    out: the run's folder; without it the run is not kept. A run that was begun there before goes on, and one that is
+    done is not trained again. Raises ValueError for an algorithm or a task that the reference does not have, and for a
+    folder that holds another run. Warns, before it trains, where there are too few seeds for a band.
     """
     algorithm_named(algorithm)  # an unknown name is an error before all else
     game = game_of(environment(id, preset))
@@ -113,18 +126,42 @@ def reproduce(
         raise ValueError(
             f"there are no reference runs of {algorithm} on this task; there are {', '.join(runs_on(env))}"
         )
-    if out is not None and Path(out, CONFIG).exists():
-        raise ValueError(f"{out} holds a run already; choose another folder")
+    others = np.array([score_of(one, "final") for one in runs if one.seed != seed])
+    if len(others) < FEWEST:
+        warnings.warn(too_few(len(others)), stacklevel=2)
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary, "run") if out is None else Path(out)
-        train(algorithm, env, seed=seed, out=folder, progress=progress, **fields)
+        if (folder / CONFIG).exists():
+            _check_same(read_run(folder), algorithm, env, seed)
+        if not (folder / CONFIG).exists():
+            train(algorithm, env, seed=seed, out=folder, progress=progress, **fields)
+        elif not (folder / SCORES).exists():
+            resume(folder, progress=progress)
         run = read_run(folder)
-    others = np.array([score_of(one, "final") for one in runs if one.seed != seed])
     band = prediction(others) if len(others) >= FEWEST else None
-    return Reproduction(run, band, len(others), next((one for one in runs if one.seed == seed), None))
+    same_seed = next((one for one in runs if one.seed == seed), None)
+    return Reproduction(run, band, len(others), reference_of(runs).provisional, same_seed)
 
 
-def changed_parts(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
-    """Versions and processors that are not the same, in words."""
-    was, now = ({**one["versions"], "processor": one.get("processor", "")} for one in (before, after))
-    return [f"{name} {was.get(name)} and {now[name]}" for name in now if was.get(name) != now[name]]
+def too_few(seeds: int) -> str:
+    return f"The reference has {seeds or 'no'} other seed{'s' * (seeds != 1)}, too few for a band."
+
+
+def _check_same(run: Result, algorithm: str, env: Environment, seed: int) -> None:
+    """Raises ValueError unless a run that was begun before is the one to be made."""
+    own = {"algorithm": algorithm, "game": game_of(env), "seed": seed}
+    wanted = {**own, **configuration(algorithm, env.id, env.preset), "seed": seed}
+    found = {**trained_with(run), "seed": run.seed, "algorithm": run.algorithm, "game": run.game}
+    other = [name for name, value in wanted.items() if name not in OF_A_MACHINE and found.get(name) != value]
+    if other:
+        named = f"another {' and another '.join(other[:3])}"
+        raise ValueError(f"{run.path} holds a run already, with {named}; choose another folder")
+
+
+def changed_parts(before: Result, after: Result) -> list[str]:
+    """Fields, versions and processors that are not the same, in words."""
+    tables = [
+        {**trained_with(run), **run.config["versions"], "processor": run.config.get("processor", "")}
+        for run in (before, after)
+    ]
+    return [f"{name} {tables[0].get(name)} and {tables[1].get(name)}" for name in differing(tables)]

@@ -443,7 +443,8 @@ def _evaluate(line: Line) -> None:
         print(json.dumps({"policy": name, **score.to_dict()}))
         return
     print(f"{name} on {env!r}, seeds {options.seed} to {options.seed + options.episodes - 1}")
-    print(f"mean team return {score}, standard deviation {score.std:.2f}, {score.lengths.mean():.1f} steps an episode")
+    deviation = f", standard deviation {score.std:.2f}" if score.episodes > 1 else ""
+    print(f"mean team return {score}{deviation}, {score.lengths.mean():.1f} steps an episode")
     print(f"return: {env.return_definition}")
 
 
@@ -475,7 +476,7 @@ def _reference(line: Line) -> None:
 
 def _compare(line: Line) -> None:
     options = _options(line).options
-    to = [name for name in options.to.split(",") if name]
+    to = [name.strip() for name in options.to.split(",") if name.strip()]
     if not to:
         raise ValueError(f"compare needs --to, such as: coopgym {COMMANDS['compare'].example}")
     print(coopgym.compare(line.words, to=to, out=options.out))
