@@ -33,6 +33,7 @@ from coopgym.baselines.reference import (
     reference_runs,
     score_of,
     spelt,
+    spelt_bounds,
     word_of_game,
 )
 from coopgym.baselines.results import Result, differing, fields, find_runs
@@ -143,7 +144,7 @@ class Comparison:
                         f"{1000 * float(np.median([ratio_of(run) for run in runs])):.3g}",
                     )
                 )
-        known = ", ".join(map(str, bounds(task.environment)))
+        known = spelt_bounds(task.environment)
         title = f"{task.name}, team return, with 95 % intervals{f'; {known}' if known else ''}"
         return f"{title}\n{table(('runs of', *HEADINGS, 'seeds', 'env steps', 'updates / 1000 steps'), rows)}"
 
@@ -326,14 +327,12 @@ def task_of(groups: Sequence[Group], game: str) -> Task:
 
 
 def rectangle(group: Group, games: Sequence[str], metric: str) -> np.ndarray:
-    """Scores [R, K] of the seeds that a group has on each of these games, or of its first ones where none is on all."""
-    shared = set.intersection(*({run.seed for run in group.runs[game]} for game in games))
+    """Scores [R, K] of a group's first runs on each of these games, as many as there are on all of them.
+
+    Runs of different games have nothing in common but a number, so their seeds need not be the same.
+    """
     fewest = min(len(group.runs[game]) for game in games)
-    columns = []
-    for game in games:
-        runs = [run for run in group.runs[game] if run.seed in shared] or group.runs[game][:fewest]
-        columns.append([score_of(run, metric) for run in runs])
-    return np.array(columns).T
+    return np.array([[score_of(run, metric) for run in group.runs[game][:fewest]] for game in games]).T
 
 
 def verdicts_on(ours: Group, theirs: Group, metric: str) -> list[Verdict]:
@@ -428,4 +427,5 @@ def differences(ours: Group, theirs: Sequence[Group], tasks: Mapping[str, Task])
 def uneven(group: Group) -> list[str]:
     if len({len(runs) for runs in group.runs.values()}) == 1:
         return []
-    return [f"{group.name} has more seeds on some tasks than on others; where tasks go together, the shared ones count"]
+    fewest = min(len(runs) for runs in group.runs.values())
+    return [f"{group.name} has more seeds on some tasks; where tasks go together, the first {fewest} of each count"]

@@ -223,15 +223,19 @@ def contest_figure(contest: Contest) -> Any:
         if score is not None:
             draw_interval(left, row, name, Estimate(score.mean, *score.interval))
     for row, one in enumerate(contest.opponents, 1):
-        if one.reference is not None:
+        if one.reference is not None and contest.beside_the_reference:
             final = one.reference.final
             left.scatter(final, np.full(len(final), row + 0.27), edgecolors=look_of(one.name)[0], **CIRCLE)
         if one.difference is not None:
             draw_interval(right, row, one.name, one.difference)
     for anchor, line in extremes(bounds(contest.environment)):
-        text = f"{anchor.name}: {anchor.mean:.4g}"
+        text = f"{anchor.name}: {anchor.mean:.4g}{' on other episodes' if anchor.episodes else ''}"
         left.axvline(anchor.mean, color=ANCHOR, linestyle=line, linewidth=1.1, label=text, zorder=1)
-    left.scatter([], [], edgecolors=ANCHOR, label="final scores of the reference's seeds", **CIRCLE)
+    known = [one.reference for one in contest.opponents if one.reference is not None and contest.beside_the_reference]
+    if known:
+        provisional = ", provisional" if any(one.provisional for one in known) else ""
+        text = f"final scores of the reference's seeds{provisional}"
+        left.scatter([], [], edgecolors=ANCHOR, label=text, **CIRCLE)
     right.axvline(0, color=ANCHOR, linewidth=1.1)
     names = [name for name, _ in rows]
     left.set_yticks(range(len(names)), names)

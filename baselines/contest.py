@@ -10,7 +10,6 @@ One policy is one run, whatever has made it: its episodes say which of two teams
 way of training is better. For that, `coopgym.baselines.comparison` holds runs of several seeds against each other.
 """
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,18 +18,25 @@ from typing import Any
 import numpy as np
 
 from coopgym.baselines import ALGORITHMS
-from coopgym.baselines.reference import Reference, bounds, reference_of, reference_runs, spelt, task_name, word_of_game
+from coopgym.baselines.reference import (
+    Reference,
+    reference_of,
+    reference_runs,
+    spelt,
+    spelt_bounds,
+    task_name,
+    word_of_game,
+)
 from coopgym.baselines.results import game_of
 from coopgym.baselines.rollout import Evaluation, evaluate
 from coopgym.baselines.shipped import policies, policy_name
-from coopgym.baselines.statistics import Estimate
+from coopgym.baselines.statistics import Estimate, mean_estimate
 from coopgym.baselines.train import FINAL_SEED
 from coopgym.envs import environment
 from coopgym.envs.core import Environment
 from coopgym.envs.specification import table
 
 EPISODES = 320  # as many as score the reference's runs
-NORMAL_95 = 1.959964
 
 
 @dataclass(frozen=True)
@@ -64,11 +70,11 @@ class Contest:
     def __str__(self) -> str:
         scores = [(self.name, self.score), *((one.team or "", one.score) for one in self.opponents)]
         rows = [
-            (name, f"{score.mean:.4g} [{score.interval[0]:.4g}, {score.interval[1]:.4g}]", f"{score.std:.3g}")
+            (name, spelt(Estimate(score.mean, *score.interval)), f"{score.std:.3g}" if score.episodes > 1 else "")
             for name, score in scores
             if score is not None
         ]
-        known = ", ".join(map(str, bounds(self.environment)))
+        known = spelt_bounds(self.environment)
         title = f"{task_name(self.environment.id, self.environment.preset)}, team return{f'; {known}' if known else ''}"
         first, last = self.score.seed, self.score.seed + self.score.episodes - 1
         lines = [
@@ -85,12 +91,22 @@ class Contest:
             lines += ["", "Mind:", *(f"- {warning}" for warning in self.warnings)]
         return "\n".join(lines)
 
+    @property
+    def beside_the_reference(self) -> bool:
+        """Whether the episodes are those of the reference's final scores; others may be easier or harder."""
+        return (self.score.seed, self.score.episodes) == (FINAL_SEED, EPISODES)
+
     def _lines(self, one: Opponent) -> list[str]:
         lines = []
         if one.difference is not None:
             says = f"cannot tell {self.name} from" if one.word == "cannot tell" else f"{self.name} is {one.word} than"
             lines.append(f"{says} {one.team}: the difference is {spelt(one.difference)} an episode")
-        if one.reference is not None:
+        if one.reference is not None and not self.beside_the_reference:
+            lines.append(
+                f"the reference's scores of {one.name} are of other episodes ({EPISODES} from seed {FINAL_SEED}): "
+                "leave out episodes and seed for its place among them"
+            )
+        elif one.reference is not None:
             r = one.reference
             below = int((r.final < self.score.mean).sum())
             provisional = f"; provisional: {r.provisional}" if r.provisional else ""
@@ -146,10 +162,8 @@ def held_against(
 
 
 def paired(ours: np.ndarray, theirs: np.ndarray) -> Estimate:
-    """The mean difference over episodes [n] that both have played, with its 95 % interval (normal approximation)."""
-    difference = ours - theirs
-    half = NORMAL_95 * difference.std(ddof=1) / math.sqrt(len(difference)) if len(difference) > 1 else math.inf
-    return Estimate(float(difference.mean()), float(difference.mean() - half), float(difference.mean() + half))
+    """The mean difference over episodes [n] that both have played, with its 95 % interval."""
+    return mean_estimate(ours - theirs)
 
 
 def name_of(policy: Any) -> str:

@@ -28,6 +28,9 @@ OF_A_TASK: dict[str, Any] = {  # what every config.json says, and as what
     "params": dict,
     "seed": int,
     "env_steps": int,
+    "coopgym": str,
+    "versions": dict,
+    "processor": str,
 }
 OF_A_CURVE = ("env_steps", "updates", "wall_seconds", "mean_team_return", "std_team_return")  # every row's numbers
 OF_A_SCORE = ("mean_team_return", "std_team_return", "episodes", "seed")
@@ -134,6 +137,9 @@ def read_run(folder: str | Path) -> Result:
         with _naming(folder / METRICS):
             if not curve:
                 raise ValueError("it has no rows")
+            last, asked = curve["env_steps"][-1], config["env_steps"]
+            if last < asked:
+                raise ValueError(f"it ends after {last:.0f} of {asked} environment steps")
     return Result(folder, config, curve, scores)
 
 
@@ -148,7 +154,7 @@ def _naming(file: Path) -> Iterator[None]:
     """Within it, whatever a file lacks is a ValueError that names the file."""
     try:
         yield
-    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+    except (AttributeError, IndexError, KeyError, RecursionError, TypeError, ValueError) as error:
         raise ValueError(f"{file} is damaged, or no file of a run: {reason(error)}; train the run again") from None
 
 

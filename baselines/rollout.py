@@ -1,6 +1,5 @@
 """Plays episodes: to fill a replay, and to score a policy without bias."""
 
-import math
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -8,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from coopgym.envs.core import Batch, Environment
+from coopgym.baselines.statistics import mean_estimate
+from coopgym.envs.core import Batch, Environment, checked_seed
 from coopgym.envs.teams import HEURISTIC, RANDOM, Policy, checked_team_name, named_team
 
 ROWS = 256  # evaluation episodes played at the same time, at most
@@ -51,25 +51,26 @@ class Evaluation:
 
     @property
     def interval(self) -> tuple[float, float]:
-        """The 95 % confidence interval of the mean, by the normal approximation."""
-        half = 1.959964 * self.std / math.sqrt(self.episodes)
-        return self.mean - half, self.mean + half
+        """The 95 % confidence interval of the mean, by Student's distribution; endless for a single episode."""
+        one = mean_estimate(self.returns)
+        return one.low, one.high
 
     def to_dict(self) -> dict[str, Any]:
-        low, high = self.interval
         return {
             "environment": self.environment,
             "seed": self.seed,
             "episodes": self.episodes,
             "mean_team_return": self.mean,
             "std_team_return": self.std,
-            "interval_95": [low, high],
+            "interval_95": list(self.interval) if self.episodes > 1 else None,
             "mean_length": float(self.lengths.mean()),
             "team_returns": self.returns.tolist(),
         }
 
     def __str__(self) -> str:
         low, high = self.interval
+        if self.episodes == 1:
+            return f"{self.mean:.2f} (1 episode)"
         return f"{self.mean:.2f} (95 % CI {low:.2f} to {high:.2f}, {self.episodes} episodes)"
 
 
@@ -78,8 +79,11 @@ def evaluate_policy(policy: Policy, env: Environment, episodes: int, seed: int) 
 
     Each episode has a row of its own, so that short episodes do not crowd out long ones.
     """
+    if isinstance(episodes, bool) or not isinstance(episodes, int | np.integer):
+        raise TypeError(f"episodes is {episodes!r}; it must be a whole number")
     if episodes < 1:
         raise ValueError(f"episodes is {episodes}; it must be 1 or more")
+    checked_seed(seed)
     returns, lengths = np.zeros(episodes), np.zeros(episodes, np.int32)
     for first in range(0, episodes, ROWS):
         rows = min(ROWS, episodes - first)

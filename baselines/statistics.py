@@ -183,6 +183,15 @@ def wilson(successes: int, trials: int, level: float = LEVEL) -> Estimate:
     return Estimate(rate, max(0.0, middle - half), min(1.0, middle + half), level)
 
 
+def mean_estimate(values: np.ndarray, level: float = LEVEL) -> Estimate:
+    """The mean of independent values [n] with Student's interval; a single value has none but itself."""
+    mean, count = float(values.mean()), len(values)
+    if count < 2:
+        return Estimate(mean, -math.inf, math.inf, level)
+    half = student_quantile((1 + level) / 2, count - 1) * float(values.std(ddof=1)) / math.sqrt(count)
+    return Estimate(mean, mean - half, mean + half, level)
+
+
 def prediction(scores: np.ndarray, level: float = LEVEL) -> Estimate:
     """The mean of normally distributed scores [R] and the interval in which one more of them falls.
 

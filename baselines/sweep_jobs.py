@@ -92,7 +92,7 @@ def read_plan(out: Path) -> Plan:
     """What a sweep's folder asks for. Raises FileNotFoundError where there is none, ValueError where it is damaged."""
     try:
         plan = json.loads((out / PLAN).read_text(encoding="utf-8"))
-        asked = [Asked(tuple(one["algorithms"]), tuple(one["envs"]), int(one["seeds"])) for one in plan["asked"]]
+        asked = [Asked(_words(one["algorithms"]), _words(one["envs"]), int(one["seeds"])) for one in plan["asked"]]
         return Plan(tuple(asked), plan["hyperparameters"], dict(plan["fields"]))
     except FileNotFoundError:
         raise FileNotFoundError(
@@ -102,6 +102,13 @@ def read_plan(out: Path) -> Plan:
         raise ValueError(
             f"{out / PLAN} is damaged: {reason(error)}; remove it and give the whole command again"
         ) from None
+
+
+def _words(words: list[Any]) -> tuple[str, ...]:
+    for word in words:
+        if not isinstance(word, str):
+            raise TypeError(f"it names {word!r}")
+    return tuple(words)
 
 
 def write_plan(out: Path, plan: Plan) -> None:

@@ -191,12 +191,14 @@ def compare(
         raise TypeError(
             "a policy is compared on a game: give its id, such as compare(policy, 'spread_v1', to=['qmix'])"
         )
-    to = [*to] if isinstance(to, list | tuple) else [to]
+    to = [*to] if isinstance(to, list | tuple) else [] if to is None else [to]
+    if id is None and options:
+        raise TypeError(f"{', '.join(options)} is for a policy on a game; runs are compared by the scores they have")
     if id is None:
         from coopgym.baselines.comparison import compare_runs
 
         places = [ours] if isinstance(ours, str | Path) else ours
-        found: Comparison | Contest = compare_runs(places, to, **options)
+        found: Comparison | Contest = compare_runs(places, to)
     else:
         found = needing("baselines", "coopgym.baselines.contest").compare_policy(ours, id, to, **options)
     if out is not None:

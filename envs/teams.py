@@ -65,7 +65,10 @@ def checked_team_name(name: str, family: Any) -> bool:
         return False
     hint = nearest(name, names)
     if not hint.startswith("did you mean"):
-        hint = f"give the folder of a run, or a team that plays {family.id}: {', '.join(names)}"
+        hint = (
+            f"give the folder of a run, a trained team such as qmix/{family.id}, or a team that plays {family.id}: "
+            f"{', '.join(names)}"
+        )
     raise FileNotFoundError(f"there is no trained policy at {name}; {hint}")
 
 

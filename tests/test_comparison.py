@@ -149,6 +149,16 @@ def test_several_tasks_are_judged_together_on_the_scale_of_their_anchors(tmp_pat
     assert "all of matrix_game_v1/climbing, matrix_game_v1/qtran3x3; random is 0" in str(found)
 
 
+def test_seeds_of_several_tasks_need_not_be_the_same(tmp_path: Path) -> None:
+    for preset, final, shift in (("climbing", 11.0, 0), ("qtran3x3", 8.0, 3)):
+        for seed in range(shift, shift + 4 + shift // 3):  # 0 to 3, and 3 to 7
+            made_run(tmp_path / preset / str(seed), "mine", MATRIX, preset, seed, final, std=0.0)
+    found = compare_runs([tmp_path], ["qmix"])
+    [verdict] = [one for one in found.verdicts if one.metric == "final"]
+    assert verdict.word == "better" and verdict.runs == (4, 4)
+    assert "mine has more seeds on some tasks; where tasks go together, the first 4 of each count" in found.warnings
+
+
 # Which runs.
 
 
@@ -236,6 +246,14 @@ def test_different_games_are_not_compared(tmp_path: Path) -> None:
     made_runs(tmp_path / "hunt", [9.0] * 4, "mine", id="predator_prey_v1")
     with pytest.raises(ValueError, match="no game in common: predator_prey_v1 and spread_v1"):
         compare_runs([tmp_path / "hunt"], [tmp_path / "sum"])
+
+
+def test_a_call_that_compares_with_nothing_or_plays_runs_is_refused() -> None:
+    for ours, id in ((first, MATRIX), ("runs", None)):
+        with pytest.raises(ValueError, match="something to compare to"):
+            coopgym.compare(ours, id, to=None)
+    with pytest.raises(TypeError, match="episodes is for a policy on a game"):
+        coopgym.compare("runs", to="qmix", episodes=5)
 
 
 def test_mistakes_are_named(tmp_path: Path) -> None:
@@ -337,17 +355,20 @@ def test_a_difference_is_taken_episode_by_episode() -> None:
     assert same.difference is not None and (same.difference.low, same.difference.high) == (0.0, 0.0)
     assert best.score is not None and best.difference is not None
     apart = found.score.returns - best.score.returns
-    half = 1.959964 * apart.std(ddof=1) / 20**0.5
+    half = 2.093024 * apart.std(ddof=1) / 20**0.5  # Student's quantile for 19 degrees of freedom
     assert best.difference.low == pytest.approx(apart.mean() - half)
     assert best.word == "worse"
 
 
 def test_a_policy_has_its_place_among_the_seeds_of_the_reference() -> None:
-    found = coopgym.compare(second, MATRIX, preset="climbing", to="qmix", episodes=4)
+    found = coopgym.compare(second, MATRIX, preset="climbing", to="qmix")
     assert isinstance(found, Contest)
     assert "second earns more than 4 of 4 seeds of qmix, final scores 5 to 5" in str(found)
     assert "provisional: 4 of 10 seeds" in str(found)
     assert found.opponents[0].difference is None  # no team of its own ships with these runs
+    elsewhere = str(coopgym.compare(second, MATRIX, preset="climbing", to="qmix", episodes=4))
+    assert "earns more than" not in elsewhere
+    assert "the reference's scores of qmix are of other episodes (320 from seed 2000000011)" in elsewhere
 
 
 def test_a_policy_is_scored_on_the_episodes_of_the_final_scores(tmp_path: Path) -> None:

@@ -659,7 +659,7 @@ def test_every_episode_counts_once_however_long_it_is() -> None:
     assert score.lengths.tolist() == [1, 10] * 20
     assert (score.episodes, score.mean) == (40, 0.5)
     assert score.std == pytest.approx((40 / 39) ** 0.5 / 2)
-    half = 1.959964 * score.std / 40**0.5
+    half = 2.022691 * score.std / 40**0.5  # Student's quantile for 39 degrees of freedom
     assert score.interval == pytest.approx((0.5 - half, 0.5 + half))
     assert score.to_dict()["mean_length"] == 5.5
     assert json.loads(json.dumps(score.to_dict()))["team_returns"] == [1.0, 0.0] * 20
@@ -713,6 +713,11 @@ def test_a_team_that_does_not_fit_the_game_is_an_error(run: Run) -> None:
             evaluate(run.path, id, **params)
     with pytest.raises(ValueError, match="needs an environment's id"):
         evaluate("random")
+    for episodes in ("3", 4.0, True):
+        with pytest.raises(TypeError, match=f"episodes is {episodes!r}; it must be a whole number"):
+            coopgym.evaluate("random", "matrix_game_v1", episodes=episodes)
+    with pytest.raises(TypeError, match="seed is None; it must be a whole number"):
+        coopgym.evaluate("best", "matrix_game_v1", seed=None)
     with pytest.raises(ValueError, match="episodes is 0; it must be 1 or more"):
         evaluate("random", "spread_v1", episodes=0)
     with pytest.raises(FileNotFoundError, match="no trained policy"):

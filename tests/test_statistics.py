@@ -15,6 +15,7 @@ from coopgym.baselines.statistics import (
     iqm,
     luck,
     mean,
+    mean_estimate,
     median,
     normalised,
     optimality_gap,
@@ -147,6 +148,22 @@ def test_a_prediction_holds_the_next_score_as_often_as_it_says():
         found = prediction(np.array(known))
         held += found.low <= following <= found.high
     assert 0.935 <= held / 2000 <= 0.965
+
+
+def test_the_interval_of_a_mean_is_students() -> None:
+    found = mean_estimate(np.array([1.0, 2.0, 4.0]))
+    half = 4.302653 * np.std([1, 2, 4], ddof=1) / 3**0.5
+    assert (found.value, found.low, found.high) == pytest.approx((7 / 3, 7 / 3 - half, 7 / 3 + half), rel=1e-6)
+    alone = mean_estimate(np.array([5.0]))
+    assert (alone.value, alone.low, alone.high) == (5.0, -np.inf, np.inf)
+
+
+def test_two_teams_that_are_the_same_are_told_apart_as_seldom_as_promised() -> None:
+    """Of two to ten episodes, whose differences are normal."""
+    draws = np.random.default_rng(0).normal(size=(4000, 10))
+    for episodes in (2, 3, 10):
+        found = [mean_estimate(row[:episodes]) for row in draws]
+        assert np.mean([one.low > 0 or one.high < 0 for one in found]) == pytest.approx(0.05, abs=0.012)
 
 
 def test_one_score_predicts_nothing():

@@ -514,7 +514,8 @@ def test_a_run_that_was_damaged_after_it_was_done_is_named(out: Path, here: None
 
 def test_a_damaged_plan_is_named(out: Path, here: None) -> None:
     sweep(out, "vdn", GAME, 1, **BRIEF)
-    for text in ("", "[]", '{"asked": [1]}'):
+    asked = '{"asked": [{"algorithms": [5], "envs": ["spread_v1"], "seeds": 1}], "hyperparameters": null, "fields": {}}'
+    for text in ("", "[]", '{"asked": [1]}', asked):
         (out / "sweep.json").write_text(text)
         with pytest.raises(ValueError, match=r"sweep\.json is damaged"):
             sweep(out)
