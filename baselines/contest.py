@@ -79,7 +79,9 @@ class Contest:
         first, last = self.score.seed, self.score.seed + self.score.episodes - 1
         lines = [
             title,
-            f"{self.score.episodes} episodes, seeds {first} to {last}, the same for all",
+            f"{self.score.episodes} episodes, seeds {first} to {last}, the same for all"
+            if last > first
+            else f"one episode, seed {first}, the same for all",
             table(("team", "mean [95 % CI]", "deviation of an episode"), rows),
             "",
             *(f"- {line}" for one in self.opponents for line in self._lines(one)),

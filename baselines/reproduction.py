@@ -149,9 +149,9 @@ def too_few(seeds: int) -> str:
 
 def _check_same(run: Result, algorithm: str, env: Environment, seed: int) -> None:
     """Raises ValueError unless a run that was begun before is the one to be made."""
-    own = {"algorithm": algorithm, "game": game_of(env), "seed": seed}
-    wanted = {**own, **configuration(algorithm, env.id, env.preset), "seed": seed}
-    found = {**trained_with(run), "seed": run.seed, "algorithm": run.algorithm, "game": run.game}
+    fields = configuration(algorithm, env.id, env.preset)
+    wanted = {"algorithm": algorithm, "game": game_of(env), **fields, "seed": seed}
+    found = {"algorithm": run.algorithm, "game": run.game, **trained_with(run), "seed": run.seed}
     other = [name for name, value in wanted.items() if name not in OF_A_MACHINE and found.get(name) != value]
     if other:
         named = f"another {' and another '.join(other[:3])}"

@@ -2,8 +2,8 @@
 
 There is one for each algorithm of the reference and each of its tasks; of the matrix games, for the first alone. It is
 the team at the end of the run whose final score is the median of its seeds, not the best one: of an even number the
-lower of the middle two, and where that run was not kept, the kept one nearest to it. `policies.json` says of each what it
-is, and its sha256.
+lower of the middle two, and where that run was not kept, the kept one nearest to it. `policies.json` says what each is,
+and its sha256.
 """
 
 import hashlib
