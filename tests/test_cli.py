@@ -477,7 +477,7 @@ def test_a_folder_in_the_way_of_a_file_is_named(run, capsys):
 
 def test_what_is_reproduced_takes_no_run_s_place(run, capsys):
     assert main(["reproduce", "vdn", GAME, "--preset", "climbing", "--out", str(run)]) == 2
-    assert sentence(capsys).startswith(f"coopgym: {run} holds a run already, with another game and another ")
+    assert sentence(capsys).startswith(f"coopgym: {run} holds a run already, with another env_steps and another seed")
 
 
 def test_a_team_is_not_put_into_a_game_that_it_does_not_fit(run, capsys):
