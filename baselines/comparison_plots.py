@@ -16,7 +16,7 @@ from coopgym.baselines.contest import Contest
 from coopgym.baselines.files import atomic
 from coopgym.baselines.reference import METRICS, bounds, grouped, task_name
 from coopgym.baselines.results import Result
-from coopgym.baselines.statistics import SHARE, Estimate, bootstrap, iqm, profile
+from coopgym.baselines.statistics import SHARE, Estimate, bootstrap, iqm, mean_estimate, profile
 from coopgym.envs.specification import Anchor
 from coopgym.extras import needing
 
@@ -221,7 +221,7 @@ def contest_figure(contest: Contest) -> Any:
     rows = [(contest.name, contest.score), *((one.name, one.score) for one in contest.opponents)]
     for row, (name, score) in enumerate(rows):
         if score is not None:
-            draw_interval(left, row, name, Estimate(score.mean, *score.interval))
+            draw_interval(left, row, name, mean_estimate(score.returns))
     for row, one in enumerate(contest.opponents, 1):
         if one.reference is not None and contest.beside_the_reference:
             final = one.reference.final

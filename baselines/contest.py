@@ -15,8 +15,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from coopgym.baselines import ALGORITHMS
 from coopgym.baselines.reference import (
     Reference,
@@ -70,7 +68,7 @@ class Contest:
     def __str__(self) -> str:
         scores = [(self.name, self.score), *((one.team or "", one.score) for one in self.opponents)]
         rows = [
-            (name, spelt(Estimate(score.mean, *score.interval)), f"{score.std:.3g}" if score.episodes > 1 else "")
+            (name, spelt(mean_estimate(score.returns)), f"{score.std:.3g}" if score.episodes > 1 else "")
             for name, score in scores
             if score is not None
         ]
@@ -160,12 +158,7 @@ def held_against(
     if team is None:
         return Opponent(name, None, None, None, reference)
     theirs = evaluate(team, env, score.episodes, score.seed)
-    return Opponent(name, name_of(team), theirs, paired(score.returns, theirs.returns), reference)
-
-
-def paired(ours: np.ndarray, theirs: np.ndarray) -> Estimate:
-    """The mean difference over episodes [n] that both have played, with its 95 % interval."""
-    return mean_estimate(ours - theirs)
+    return Opponent(name, name_of(team), theirs, mean_estimate(score.returns - theirs.returns), reference)
 
 
 def name_of(policy: Any) -> str:

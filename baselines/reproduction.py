@@ -131,12 +131,12 @@ def reproduce(
         warnings.warn(too_few(len(others)), stacklevel=2)
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary, "run") if out is None else Path(out)
-        if (folder / CONFIG).exists():
-            _check_same(read_run(folder), algorithm, env, seed)
         if not (folder / CONFIG).exists():
             train(algorithm, env, seed=seed, out=folder, progress=progress, **fields)
-        elif not (folder / SCORES).exists():
-            resume(folder, progress=progress)
+        else:
+            _check_same(read_run(folder), algorithm, env, seed)
+            if not (folder / SCORES).exists():
+                resume(folder, progress=progress)
         run = read_run(folder)
     band = prediction(others) if len(others) >= FEWEST else None
     same_seed = next((one for one in runs if one.seed == seed), None)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from coopgym.baselines.statistics import mean_estimate
-from coopgym.envs.core import Batch, Environment, checked_seed
+from coopgym.envs.core import Batch, Environment, checked_count, checked_seed
 from coopgym.envs.teams import HEURISTIC, RANDOM, Policy, checked_team_name, named_team
 
 ROWS = 256  # evaluation episodes played at the same time, at most
@@ -79,11 +79,7 @@ def evaluate_policy(policy: Policy, env: Environment, episodes: int, seed: int) 
 
     Each episode has a row of its own, so that short episodes do not crowd out long ones.
     """
-    if isinstance(episodes, bool) or not isinstance(episodes, int | np.integer):
-        raise TypeError(f"episodes is {episodes!r}; it must be a whole number")
-    if episodes < 1:
-        raise ValueError(f"episodes is {episodes}; it must be 1 or more")
-    checked_seed(seed)
+    episodes, seed = checked_count("episodes", episodes), checked_seed(seed)
     returns, lengths = np.zeros(episodes), np.zeros(episodes, np.int32)
     for first in range(0, episodes, ROWS):
         rows = min(ROWS, episodes - first)

@@ -499,7 +499,8 @@ class Snapshot:
 _PARALLEL_LOOPS = threading.Lock()  # Numba's workqueue layer aborts the process when two threads enter it at once
 
 
-def _count(name: str, value: Any) -> int:
+def checked_count(name: str, value: Any) -> int:
+    """The value as an int; raises TypeError or ValueError, with its name, for anything but a whole number from 1 on."""
     if isinstance(value, bool) or not isinstance(value, int | np.integer):
         raise TypeError(f"{name} is {value!r}; it must be a whole number")
     if value < 1:
@@ -530,7 +531,7 @@ class Batch:
         illegal_action: IllegalAction = "noop",
         num_threads: int = 1,
     ) -> None:
-        num_envs, num_threads = _count("num_envs", num_envs), _count("num_threads", num_threads)
+        num_envs, num_threads = checked_count("num_envs", num_envs), checked_count("num_threads", num_threads)
         if autoreset not in get_args(Autoreset):
             raise ValueError(f"autoreset is {autoreset!r}; it must be one of {', '.join(get_args(Autoreset))}")
         if illegal_action not in get_args(IllegalAction):
