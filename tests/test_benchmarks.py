@@ -15,7 +15,7 @@ from coopgym.envs import core
 def _benchmarks(monkeypatch):
     monkeypatch.syspath_prepend(str(Path(__file__).resolve().parent.parent / "benchmarks"))
     yield
-    for name in ("environments", "jaxmarl_learners", "loop", "predator_prey_sources", "spread_sources", "update"):
+    for name in ("environments", "learners", "loop", "predator_prey_sources", "spread_sources", "update"):
         sys.modules.pop(name, None)
 
 
@@ -151,22 +151,24 @@ def test_the_hunts_are_those_of_the_programs_that_they_come_from():
 
 
 def test_the_first_evaluation_that_reaches_the_goal_ends_a_race():
-    import jaxmarl_learners
+    import learners
 
-    def after(*lines: str) -> str:
-        return jaxmarl_learners.seconds_to_goal([sys.executable, "-c", f"print({chr(10).join(lines)!r})"])
+    def after(*lines: str, wait: int = 0, limit: float = 30.0) -> str:
+        program = f"import time; print({chr(10).join(lines)!r}, flush=True); time.sleep({wait})"
+        return str(learners.race([sys.executable, "-c", program], limit))
 
     assert after("Compiling", "20000 -40.5", "40000 -31.9", "60000 -30.0").endswith(" s, 40,000 steps")
     assert after("20000 -40.5", "40000 -32.1").endswith(": -32.1")
+    assert after("20000 -40.5", wait=60, limit=4.0) == "not in 4 s: -40.5"
 
 
 def test_settings_of_others_are_read_as_numbers_where_they_are_some(tmp_path):
-    import jaxmarl_learners
+    import learners
 
     file = tmp_path / "settings.yaml"
     file.write_text('"LR": 0.005\n"TOTAL": 1e7 # many\n"SEEDS": 2\n"DECAY": True\n"NAME": "vdn"\n\n')
     known = {"LR": 0.005, "TOTAL": 1e7, "SEEDS": 2, "DECAY": True, "NAME": "vdn"}
-    assert jaxmarl_learners.their_settings(file) == known
+    assert learners.their_settings(file) == known
 
 
 SPREAD_SOURCES = ["Vmas", "Jaxmarl", "OpenAI", "Semitable", "Mpe2", "Benchmarl", "Facmac"]
