@@ -138,7 +138,10 @@ class Comparison:
                 rows.append(
                     (
                         group.name,
-                        *(spelt(estimate(iqm, group.scores(game, metric)[:, None])) for metric in METRICS),
+                        *(
+                            spelt(estimate(iqm, group.scores(game, metric)[:, None], within=runs[0].attainable))
+                            for metric in METRICS
+                        ),
                         str(len(runs)),
                         grouped(float(np.median([steps_of(run) for run in runs]))),
                         f"{1000 * float(np.median([ratio_of(run) for run in runs])):.3g}",

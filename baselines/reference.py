@@ -295,7 +295,8 @@ def runs_on(env: Environment) -> dict[str, list[ReferenceRun]]:
 def reference_of(runs: Sequence[ReferenceRun]) -> Reference:
     """The runs of one algorithm on one task as arrays, by seed."""
     runs = sorted(runs, key=lambda run: run.seed)
-    first, best = runs[0], optimum(runs[0])
+    first = runs[0]
+    best = first.attainable[1]
     return Reference(
         algorithm=first.algorithm,
         task=first.task,
@@ -308,9 +309,9 @@ def reference_of(runs: Sequence[ReferenceRun]) -> Reference:
         deviations=np.array([run.curve["std_team_return"] for run in runs]),
         final=np.array([score_of(run, "final") for run in runs]),
         absolute=np.array([score_of(run, "absolute") for run in runs]),
-        reached=None if best is None else np.array([reaches(run, best) for run in runs]),
+        reached=None if math.isinf(best) else np.array([reaches(run, best) for run in runs]),
         wall_seconds=np.array([run.wall_seconds for run in runs]),
-        best_possible=math.inf if best is None else best,
+        best_possible=best,
     )
 
 
@@ -318,11 +319,6 @@ def score_of(run: Result, metric: str) -> float:
     """The mean return of a finished run's last team ("final") or of its best ("absolute")."""
     assert run.scores is not None
     return float(run.scores[metric]["mean_team_return"])
-
-
-def optimum(run: Result) -> float | None:
-    best = run.environment.optimum()
-    return None if best is None else best[0]
 
 
 def reaches(run: Result, best: float) -> bool:

@@ -72,6 +72,12 @@ class Result:
         return game_of(self.environment)
 
     @cached_property
+    def attainable(self) -> tuple[float, float]:
+        """What no team's expected return leaves: it ends at the optimum, where that is known."""
+        optimum = self.environment.optimum()
+        return -math.inf, math.inf if optimum is None else optimum[0]
+
+    @cached_property
     def task(self) -> str:
         """The id, with the preset or the parameters that make it another game than the id's own."""
         id, preset, params = self.environment.id, self.config["preset"], self.config["params"]

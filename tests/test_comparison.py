@@ -55,6 +55,13 @@ def verdict(comparison: Comparison, metric: str = "final") -> tuple[str, str]:
 # Verdicts.
 
 
+def test_an_interval_in_the_table_does_not_go_beyond_the_optimum(tmp_path: Path) -> None:
+    made_runs(tmp_path, [8.0, 8.0, 8.0, 8.0, 6.0, 6.0], "mine", id=MATRIX, preset="qtran3x3", std=0.0)
+    [row] = [line for line in str(compare_runs([tmp_path], ["qmix"])).splitlines() if line.startswith("mine ")]
+    highs = [float(high) for high in re.findall(r", ([\d.]+)]", row)]
+    assert highs == [8.0, 8.0]
+
+
 def test_an_opponent_that_is_named_twice_counts_once(tmp_path: Path) -> None:
     made_runs(tmp_path, [-26.0, -27.0, -25.5, -26.5, -26.2], "mine")
     assert len(compare_runs([tmp_path], ["qmix", "qmix"]).groups) == 2

@@ -18,9 +18,11 @@ from coopgym.baselines.report.charts import COLOURS, Line, line_chart, series_cl
 from coopgym.baselines.report.summary import Group, Task, improvements, summarised
 from coopgym.baselines.report.words import caveats, decimal, decimals, duration, listed, verdict, whole_verdict
 from coopgym.baselines.results import Result, find_runs, read_run
+from coopgym.baselines.statistics import estimate, iqm
 from coopgym.baselines.sweep_jobs import Asked, Plan, write_plan
 from coopgym.baselines.train import FINAL_SEED, train
 from coopgym.envs import environment
+from coopgym.envs.parameters import json_params
 from coopgym.envs.rendering import MINUS
 from coopgym.envs.sketching import Reel, drawn_episode
 from coopgym.envs.teams import RandomTeam
@@ -250,9 +252,9 @@ def test_a_long_hunt_takes_little_room() -> None:
 # The statistics in words.
 
 
-def group(label: str, *scores: float, unfinished: int = 0, env_steps: int = 100) -> Group:
+def group(label: str, *scores: float, unfinished: int = 0, env_steps: int = 100, game: Any = ("spread_v1",)) -> Group:
     """Runs that have these scores, and some that have none."""
-    config = {"environment": "spread_v1", "env_steps": env_steps}
+    config = {"environment": game[0], "params": json_params(environment(*game)), "env_steps": env_steps}
     done = [{name: {"mean_team_return": score} for name in ("final", "absolute")} for score in scores]
     return Group(label, [Result(Path(label), config, {}, one) for one in [*done, *[None] * unfinished]])
 
@@ -300,6 +302,12 @@ def test_a_wide_interval_is_cut_off_rather_than_the_lines_made_flat() -> None:
     drawn = line_chart("", [Line("a", 0, x, x - 20.0, x - 900.0, x + 900.0)], [], [], "x", "y")
     assert f">{MINUS}20<" in drawn and ">500<" not in drawn and f">{MINUS}500<" not in drawn
     assert "-" not in drawn.split('class="band')[1].split('d="M')[1].split('"')[0]  # no place outside of the picture
+
+
+def test_an_interval_does_not_go_beyond_the_optimum() -> None:
+    one = group("qplex", 8, 8, 8, 8, 6, 6, game=("matrix_game_v1", "qtran3x3"))
+    assert one.score.high == one.best_score.high == 8
+    assert estimate(iqm, one.scores[:, None]).high > 8  # the bootstrap alone does
 
 
 def test_a_tie_is_no_win() -> None:

@@ -64,11 +64,14 @@ class Group:
     @cached_property
     def score(self) -> Estimate:
         """The interquartile mean over finished runs, of which there must be one."""
-        return statistics.estimate(statistics.iqm, self.scores[:, None])
+        return self._iqm(self.scores)
 
     @cached_property
     def best_score(self) -> Estimate:
-        return statistics.estimate(statistics.iqm, self.best_scores[:, None])
+        return self._iqm(self.best_scores)
+
+    def _iqm(self, scores: np.ndarray) -> Estimate:
+        return statistics.estimate(statistics.iqm, scores[:, None], within=self.runs[0].attainable)
 
     @cached_property
     def curve(self) -> Curve | None:
