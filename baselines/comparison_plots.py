@@ -14,9 +14,10 @@ import numpy as np
 from coopgym.baselines.comparison import Comparison, Group
 from coopgym.baselines.contest import Contest
 from coopgym.baselines.files import atomic
-from coopgym.baselines.reference import METRICS, bounds, grouped, task_name
+from coopgym.baselines.reference import METRICS, bounds, grouped, reference_runs, runs_on, task_name
 from coopgym.baselines.results import Result
 from coopgym.baselines.statistics import SHARE, Estimate, bootstrap, iqm, mean_estimate, profile
+from coopgym.envs.core import Environment
 from coopgym.envs.specification import Anchor
 from coopgym.extras import needing
 
@@ -72,6 +73,16 @@ def empty_figure(width: float, height: float) -> Any:
     return needing("baselines", "matplotlib.figure").Figure(figsize=(width, height), layout="constrained")
 
 
+def draw_reference(env: Environment, folder: str | Path) -> list[Path]:
+    """Draws what the baselines reached on a task over the steps of training; the folder is made. Returns the files.
+
+    Raises ValueError for a task without reference runs.
+    """
+    runs_on(env)
+    Path(folder).mkdir(parents=True, exist_ok=True)
+    return save(reference_figure([env]), Path(folder) / "learning_curves")
+
+
 def looks(comparison: Comparison) -> dict[str, dict[str, Any]]:
     """By a group's name, how its lines are drawn."""
     unknown = list(dict.fromkeys(group.algorithm for group in comparison.groups if group.algorithm not in LOOKS))
@@ -82,15 +93,12 @@ def looks(comparison: Comparison) -> dict[str, dict[str, Any]]:
         same = [one.name for one in comparison.ours if one.algorithm == group.algorithm]
         line = LINES[same.index(group.name) % len(LINES)] if ours else DASHED
         fill = {} if ours else {"markerfacecolor": "white"}
-        chosen[group.name] = {
-            "color": colour,
-            "marker": mark,
-            "linestyle": line,
-            "linewidth": 1.8,
-            "markersize": 5.5,
-            **fill,
-        }
+        chosen[group.name] = style_of(colour, mark) | {"linestyle": line} | fill
     return chosen
+
+
+def style_of(colour: str, mark: str) -> dict[str, Any]:
+    return {"color": colour, "marker": mark, "linewidth": 1.8, "markersize": 5.5}
 
 
 # Over the steps of training.
@@ -98,31 +106,68 @@ def looks(comparison: Comparison) -> dict[str, dict[str, Any]]:
 
 def efficiency_figure(comparison: Comparison) -> Any:
     """The interquartile mean of the greedy return over the environment steps, a panel for each task."""
-    tasks, styles = comparison.tasks, looks(comparison)
+    styles = looks(comparison)
+    return curves_figure(
+        {
+            (task.name, task.environment): [
+                (group.runs[game], styles[group.name], label_of(group, game))
+                for group in comparison.groups
+                if game in group.runs
+            ]
+            for game, task in comparison.tasks.items()
+        },
+        "Sample efficiency",
+    )
+
+
+def reference_figure(tasks: Sequence[Environment]) -> Any:
+    """The same of all runs of the reference on some tasks."""
+    return curves_figure(
+        {
+            (task_name(env.id, env.preset), env): [
+                (runs, style_of(*LOOKS[name]), name) for name, runs in reference_runs(env).items()
+            ]
+            for env in tasks
+        },
+        "The reference",
+    )
+
+
+Curves = Sequence[tuple[Sequence[Result], dict[str, Any], str]]  # the runs of a line, its style, its label
+
+
+def curves_figure(tasks: dict[tuple[str, Environment], Curves], title: str) -> Any:
+    """A panel for each task, by its name and its game."""
     columns = min(len(tasks), 3)
     rows = math.ceil(len(tasks) / columns)
     figure = empty_figure(max(7.0, 4.6 * columns), 3.6 * rows + 0.8)
     panels = figure.subplots(rows, columns, squeeze=False).ravel()
     for panel in panels[len(tasks) :]:
         panel.set_visible(False)
-    for panel, (game, task) in zip(panels, tasks.items(), strict=False):
-        for group in comparison.groups:
-            if game in group.runs:
-                draw_curve(panel, group.runs[game], styles[group.name], label_of(group, game))
-        draw_levels(panel, bounds(task.environment))
-        drawn = np.concatenate([np.asarray(line.get_ydata(), float) for line in panel.lines])
+    for panel, ((name, env), curves) in zip(panels, tasks.items(), strict=False):
+        for runs, style, label in curves:
+            draw_curve(panel, runs, style, label)
+        draw_levels(panel, bounds(env))
+        last = max(runs[0].curve["env_steps"][-1] for runs, _, _ in curves)
+        drawn = np.concatenate([settled(line, last) for line in panel.lines])
         room = 0.1 * max(np.ptp(drawn), 1e-6)  # not for intervals: those of two or three runs would leave lines none
         panel.set_ylim(drawn.min() - room, drawn.max() + room)
-        panel.set_title(task.name, fontsize=11)
+        panel.set_title(name, fontsize=11)
         panel.set_xlabel("training [environment steps]")
         panel.set_ylabel("team return [reward per episode]")
         panel.set_xlim(left=0)
         panel.locator_params(axis="x", nbins=5)
         panel.xaxis.set_major_formatter(lambda value, _: short(value))
         tidy(panel)
-    figure.suptitle("Sample efficiency: IQM over seeds of the greedy return, with its 95 % interval", fontsize=11)
+    figure.suptitle(f"{title}: IQM over seeds of the greedy return, with its 95 % interval", fontsize=11)
     legend(figure, panels)
     return figure
+
+
+def settled(line: Any, last: float) -> np.ndarray:
+    """The heights of a line but for those of the first tenth of training, where teams may be far worse than later."""
+    x, y = (np.asarray(values, float) for values in line.get_data())
+    return y[(x >= 0.1 * last) | (len(x) < 3)]
 
 
 def draw_curve(panel: Any, runs: Sequence[Result], style: dict[str, Any], label: str) -> None:
@@ -147,7 +192,8 @@ def on_one_grid(runs: Sequence[Result]) -> tuple[np.ndarray, np.ndarray]:
 
 def draw_levels(panel: Any, known: Sequence[Anchor]) -> None:
     """The random team and the best known one as levels, with their names where curves seldom are."""
-    look = {"transform": panel.get_yaxis_transform(), "va": "bottom", "fontsize": 8, "color": ANCHOR}
+    box = {"facecolor": "white", "alpha": 0.7, "linewidth": 0, "pad": 0.5}
+    look = {"transform": panel.get_yaxis_transform(), "va": "bottom", "fontsize": 8, "color": ANCHOR, "bbox": box}
     for (one, line), (x, side) in zip(extremes(known), ((0.99, "right"), (0.01, "left")), strict=False):
         panel.axhline(one.mean, color=ANCHOR, linestyle=line, linewidth=1.1, zorder=1)
         panel.text(x, one.mean, f"{one.name} {one.mean:.4g}", ha=side, **look)
@@ -292,5 +338,5 @@ def legend(figure: Any, panels: Sequence[Any]) -> None:
             known.setdefault(label, handle)
     size = 9  # points; a letter is little more than half as wide
     widest = 50 + 0.58 * size * max(map(len, known), default=0)
-    columns = int(np.clip(72 * figure.get_figwidth() // widest, 1, 3))
+    columns = int(np.clip(72 * figure.get_figwidth() // widest, 1, 6))
     figure.legend(known.values(), known.keys(), loc="outside lower center", ncols=columns, frameon=False, fontsize=size)

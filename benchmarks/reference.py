@@ -1,10 +1,10 @@
-"""Makes the reference from the folders of runs, and the README's table from the reference.
+"""Makes the reference from the folders of runs, and the README's tables and its picture from the reference.
 
     python benchmarks/reference.py [FOLDER ...] [--out assets/reference]
 
 adds all finished runs in these folders and below them to what is there, each once, and chooses the teams that ship. A
 run must have been trained with the shipped configuration, `coopgym.baselines.reference`. Without a folder, only the
-README's table is made anew. The same runs give the same bytes, in whatever order they come.
+README's tables and picture are made anew. The same runs give the same bytes, in whatever order they come.
 
     python benchmarks/reference.py FOLDER --train ID[/PRESET] [--algorithms A,B] [--seeds 10]
 
@@ -22,7 +22,8 @@ from typing import Any
 import numpy as np
 
 from coopgym.baselines import ALGORITHMS
-from coopgym.baselines.files import CONFIG, SCORES, write_text
+from coopgym.baselines.comparison_plots import reference_figure
+from coopgym.baselines.files import CONFIG, SCORES, atomic, write_text
 from coopgym.baselines.policy import FILE
 from coopgym.baselines.reference import (
     FOLDER,
@@ -51,6 +52,8 @@ from coopgym.baselines.train import train
 from coopgym.envs import environment
 
 README = Path(__file__).resolve().parent.parent / "README.md"
+CURVES = README.parent / "docs" / "figures" / "learning-curves.png"
+DRAWN = [("spread_v1", None), ("predator_prey_v1", None), ("predator_prey_v1", "stag_p-2")]
 BEGIN, END = "<!-- reference: begin -->\n", "<!-- reference: end -->\n"
 SHIPPED_TASKS = [(id, preset) for id, preset in TASKS if preset not in MATRIX_GAMES[1:]]
 
@@ -202,6 +205,12 @@ def write_readme(folder: Path = FOLDER) -> None:
     write_text(README, before + BEGIN + readme_tables(folder) + END + after)
 
 
+def draw_curves(file: Path = CURVES) -> None:
+    """The README's picture: what was earned over the steps of training, with every seed."""
+    with atomic(file) as temporary:
+        reference_figure([environment(*task) for task in DRAWN]).savefig(temporary, format="png", dpi=110)
+
+
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
     parser.add_argument("folders", nargs="*", type=Path, metavar="FOLDER")
@@ -215,3 +224,4 @@ if __name__ == "__main__":
     print("\n".join(add(options.folders, options.out)))
     if options.out == FOLDER:
         write_readme()
+        draw_curves()

@@ -128,6 +128,8 @@ class EvaluateOptions(EnvironmentOptions):
 class ReferenceOptions(EnvironmentOptions):
     json: bool = False
     """Whether to print JSON, which holds every evaluation of every seed."""
+    out: Path | None = None
+    """A folder for a picture of the learning curves, as PNG and SVG; none is drawn without."""
 
 
 @dataclass(frozen=True)
@@ -472,6 +474,13 @@ def _reference(line: Line) -> None:
 
     found = references(line.words[0], options.preset)
     print(json.dumps([one.to_dict() for one in found]) if options.json else reference_table(found))
+    if options.out is not None:
+        from coopgym.baselines.comparison_plots import draw_reference
+
+        draw_reference(environment(line.words[0], options.preset), options.out)
+        print(
+            f"\n{options.out} holds the picture of the learning curves", file=sys.stderr if options.json else sys.stdout
+        )
 
 
 def _compare(line: Line) -> None:

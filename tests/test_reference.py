@@ -12,11 +12,14 @@ from types import ModuleType
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 
 import coopgym
 from coopgym.baselines import ALGORITHMS, reference, shipped
+from coopgym.baselines.comparison_plots import reference_figure, settled
 from coopgym.baselines.reference import TASKS, configuration, read_reference, score_of, task_name
 from coopgym.baselines.results import OF_A_MACHINE, read_run
+from coopgym.baselines.statistics import iqm
 from coopgym.baselines.train import FINAL_SEED
 from coopgym.cli import main
 from coopgym.envs import environment
@@ -250,6 +253,27 @@ def test_the_table_as_json_holds_every_evaluation(capsys: pytest.CaptureFixture[
     expected = coopgym.reference("qmix", "matrix_game_v1", "two_step")
     assert found["qmix"]["returns"] == expected.returns.tolist()
     assert expected.returns.shape == (10, len(expected.env_steps))
+
+
+def test_curves_are_drawn_of_every_algorithm(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    task = ("matrix_game_v1", "climbing")
+    assert main(["reference", task[0], "--preset", task[1], "--json", "--out", str(tmp_path / "new")]) == 0
+    assert len(json.loads(capsys.readouterr().out)) == len(ALGORITHMS)
+    assert {file.name for file in (tmp_path / "new").iterdir()} == {"learning_curves.png", "learning_curves.svg"}
+    [panel] = reference_figure([environment(*task)]).axes
+    lines = {line.get_label(): line for line in panel.lines}
+    assert {*ALGORITHMS} <= {*lines}
+    expected = coopgym.reference("qmix", *task)
+    heights = [iqm(column[:, None]) for column in expected.returns.T]
+    assert np.allclose(lines["qmix"].get_ydata(), heights)
+    assert lines["qmix"].get_xdata().tolist() == expected.env_steps.tolist()
+
+
+def test_the_picture_shows_where_teams_settle_rather_than_how_they_begin() -> None:
+    line = Figure().subplots().plot([10, 20, 100, 200], [-900.0, -50.0, -30.0, -25.0])[0]
+    assert settled(line, 200).tolist() == [-50.0, -30.0, -25.0]
+    level = Figure().subplots().axhline(-80.0)
+    assert settled(level, 200).tolist() == [-80.0, -80.0]
 
 
 def test_what_is_not_there_is_said_with_what_is() -> None:
