@@ -150,7 +150,7 @@ def epymarl_race(checkout: Path, name: str, seed: int) -> None:
 def our_step(name: str) -> float:
     """Milliseconds for a gradient step."""
     import torch
-    from update import episodes, milliseconds
+    from update import episodes, learner_of, milliseconds
 
     from coopgym.baselines.memory import keep_freed_memory
     from coopgym.envs import environment
@@ -158,7 +158,7 @@ def our_step(name: str) -> float:
     keep_freed_memory()
     torch.set_num_threads(2)
     env = environment("spread_v1")
-    return milliseconds(name, env, episodes(env), 101)
+    return milliseconds(learner_of(name, env), episodes(env), 101)
 
 
 def our_race(name: str, seed: int) -> None:

@@ -115,6 +115,19 @@ def test_update_prints_a_time_for_each_algorithm(capsys, monkeypatch):
     assert all(float(cell) > 0 for cell in last.split()[-3:])
 
 
+def test_update_compares_with_what_is_compiled(capsys, monkeypatch):
+    import torch
+    import update
+
+    compiled = []
+    monkeypatch.setattr(torch, "compile", lambda loss: compiled.append(loss) or loss)
+    monkeypatch.setattr(update, "ALGORITHMS", ("vdn",))
+    update.measure_compiled(repeats=1)
+    rows = capsys.readouterr().out.splitlines()[1:]
+    assert [row.split(",")[0] for row in rows] == ["vdn", "vdn"] and len(compiled) == 2
+    assert all(float(cell) >= 0 for row in rows for cell in row.split()[-4:-1])
+
+
 def test_the_parts_of_a_run_add_up(capsys, monkeypatch):
     import loop
 
