@@ -118,7 +118,7 @@ from coopgym.envs.rendering import (
     mixed,
     number,
 )
-from coopgym.envs.rng import SEED_LIMIT, first_uniforms, integer, normal
+from coopgym.envs.rng import SEED_LIMIT, integer, next_uniforms, normal, streams
 
 END = -1  # the transition that ends an episode
 
@@ -387,7 +387,8 @@ class MatrixGame(Environment):
         p = self.params
         self.payoff = self._table("payoff", p.payoff, np.float64)
         if p.payoff_seed >= 0:
-            self.payoff = 10.0 * first_uniforms(p.payoff_seed, self.payoff.size).reshape(self.payoff.shape)
+            drawn = next_uniforms(streams([p.payoff_seed]), self.payoff.size)
+            self.payoff = 10.0 * drawn.reshape(self.payoff.shape)
         self.payoff.setflags(write=False)
         sizes = self.payoff.shape[1:]
         if not sizes or min(sizes) < 1 or max(sizes) < 2:

@@ -51,11 +51,17 @@ def normal(rng, e):
     return math.sqrt(-2.0 * math.log(first)) * math.cos(2.0 * math.pi * uniform(rng, e, 0.0, 1.0))
 
 
-def first_uniforms(seed: int, number: int) -> np.ndarray:
-    """The first draws from [0, 1) of the stream of a seed, with nothing compiled: [number] float64."""
+def streams(seeds: np.ndarray) -> np.ndarray:
+    """The states of the streams of these seeds as they begin, with nothing compiled: [E] uint64."""
     plain = python_function(mix)
-    start = plain(plain(np.array([seed], np.uint64) + STEP) + STEP)
-    words = plain(start + STEP * np.arange(1, number + 1, dtype=np.uint64))
+    return np.asarray(plain(plain(np.asarray(seeds).astype(np.uint64) + STEP) + STEP))
+
+
+def next_uniforms(rng: np.ndarray, number: int) -> np.ndarray:
+    """The next draws from [0, 1) of each stream, with nothing compiled: [E, number] float64. rng [E] is moved on."""
+    ahead = STEP * np.arange(number + 1, dtype=np.uint64)
+    words = python_function(mix)(rng[:, None] + ahead[1:])
+    rng += ahead[-1]
     return np.asarray((words >> np.uint64(11)) * 2.0**-53)
 
 

@@ -1,11 +1,13 @@
 """Who plays: what a team of agents must offer, the simplest one, and those that have a name."""
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
 
 from coopgym.envs.parameters import nearest
+from coopgym.envs.rng import SEED_LIMIT, next_uniforms, streams
 
 if TYPE_CHECKING:
     from coopgym.envs.core import Environment
@@ -28,20 +30,31 @@ class Policy(Protocol):
 class RandomTeam:
     """Every agent takes a legal action at random, all equally likely.
 
-    action_bounds: of an environment with continuous actions, whose components are then uniform and independent.
+    Each episode has a stream of its own, so what the n-th one draws depends on the seed and n alone, however many are
+    played at once. seed: None draws one. action_bounds: of an environment with continuous actions, whose components are
+    then uniform and independent.
     """
 
     def __init__(self, seed: int | None = 0, action_bounds: tuple[float, float] | None = None) -> None:
-        self.generator, self.action_bounds = np.random.default_rng(seed), action_bounds
+        self.seed = int(np.random.default_rng().integers(SEED_LIMIT)) if seed is None else seed
+        self.action_bounds = action_bounds
+        self.begun = 0  # episodes
+        self.rng = np.zeros(0, np.uint64)  # [E]
 
     def reset(self, num_envs: int) -> None:
-        pass
+        seeds = np.uint64(self.seed) + np.arange(self.begun, self.begun + num_envs, dtype=np.uint64)
+        self.rng = streams(streams(seeds))  # not the games' own streams, which begin at streams(seeds)
+        self.begun += num_envs
 
     def act(self, obs: np.ndarray, action_mask: np.ndarray) -> np.ndarray:
+        rows, *shape = action_mask.shape
+        if rows != len(self.rng):
+            self.reset(rows)
+        draws = next_uniforms(self.rng, math.prod(shape)).reshape(action_mask.shape)
         if self.action_bounds is not None:
-            return self.generator.uniform(*self.action_bounds, action_mask.shape)
-        ranks = self.generator.random(action_mask.shape)
-        return np.asarray(np.where(action_mask, ranks, -1.0).argmax(-1))
+            low, high = self.action_bounds
+            return low + (high - low) * draws
+        return np.asarray(np.where(action_mask, draws, -1.0).argmax(-1))
 
 
 def team_names(family: Any) -> list[str]:

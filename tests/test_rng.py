@@ -161,9 +161,12 @@ def test_the_farthest_normal_draw_is_finite():
     assert drawn[0] == pytest.approx(math.sqrt(106 * math.log(2)) * math.cos(2 * math.pi * twin.uniform(0, 1)))
 
 
-@pytest.mark.parametrize("seed", [0, 7, 2**63 - 1])
-def test_first_uniforms_are_those_of_the_stream(seed):
-    drawn = np.zeros(50)
-    uniforms(stream(seed), drawn, 0.0, 1.0)
-    assert rng.first_uniforms(seed, 50).tolist() == drawn.tolist()
-    assert rng.first_uniforms(seed, 0).shape == (0,)
+def test_uniforms_without_compiling_are_those_of_the_streams():
+    seeds = [0, 7, 2**63 - 1]
+    state = rng.streams(seeds)
+    first, none, then = rng.next_uniforms(state, 30), rng.next_uniforms(state, 0), rng.next_uniforms(state, 20)
+    assert none.shape == (3, 0)
+    for row, seed in enumerate(seeds):
+        drawn = np.zeros(50)
+        uniforms(stream(seed), drawn, 0.0, 1.0)
+        assert [*first[row], *then[row]] == drawn.tolist()

@@ -643,6 +643,18 @@ def test_scores_of_a_batch_are_those_of_the_games_one_by_one(monkeypatch: pytest
     assert evaluate(scripted, env, episodes=1, seed=107).returns.tolist() == [returns[7]]
 
 
+@pytest.mark.parametrize("params", [{}, {"continuous_actions": True}], ids=["discrete", "continuous"])
+def test_the_random_team_plays_an_episode_the_same_however_many_are_played_at_once(params, monkeypatch) -> None:
+    env = environment("spread_v1", **params)
+    scores = []
+    for rows in (256, 7, 1):
+        monkeypatch.setattr(rollout, "ROWS", rows)
+        scores.append(evaluate("random", env, episodes=20, seed=100).returns.tolist())
+    assert scores[0] == scores[1] == scores[2]
+    assert len(set(scores[0])) == 20
+    assert evaluate("random", env, episodes=1, seed=107).returns.tolist() == [scores[0][7]]
+
+
 def test_every_episode_counts_once_however_long_it_is() -> None:
     """Where both agents play A the game ends with 1 after one step, else with 0 after ten."""
     env = environment("matrix_game_v1", payoff=[[1, 0], [0, 0]], transition=[[-1, 0], [0, 0]], horizon=10)
