@@ -387,7 +387,7 @@ class MatrixGame(Environment):
         p = self.params
         self.payoff = self._table("payoff", p.payoff, np.float64)
         if p.payoff_seed >= 0:
-            drawn = next_uniforms(streams([p.payoff_seed]), self.payoff.size)
+            drawn = next_uniforms(streams(np.array([p.payoff_seed])), self.payoff.size)
             self.payoff = 10.0 * drawn.reshape(self.payoff.shape)
         self.payoff.setflags(write=False)
         sizes = self.payoff.shape[1:]

@@ -54,7 +54,7 @@ def normal(rng, e):
 def streams(seeds: np.ndarray) -> np.ndarray:
     """The states of the streams of these seeds as they begin, with nothing compiled: [E] uint64."""
     plain = python_function(mix)
-    return np.asarray(plain(plain(np.asarray(seeds).astype(np.uint64) + STEP) + STEP))
+    return np.asarray(plain(plain(seeds.astype(np.uint64) + STEP) + STEP))
 
 
 def next_uniforms(rng: np.ndarray, number: int) -> np.ndarray:

@@ -163,7 +163,7 @@ def test_the_farthest_normal_draw_is_finite():
 
 def test_uniforms_without_compiling_are_those_of_the_streams():
     seeds = [0, 7, 2**63 - 1]
-    state = rng.streams(seeds)
+    state = rng.streams(np.array(seeds))
     first, none, then = rng.next_uniforms(state, 30), rng.next_uniforms(state, 0), rng.next_uniforms(state, 20)
     assert none.shape == (3, 0)
     for row, seed in enumerate(seeds):
