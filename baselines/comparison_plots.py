@@ -14,7 +14,7 @@ import numpy as np
 from coopgym.baselines.comparison import Comparison, Group
 from coopgym.baselines.contest import Contest
 from coopgym.baselines.files import atomic
-from coopgym.baselines.reference import METRICS, bounds, grouped, reference_runs, runs_on, task_name
+from coopgym.baselines.reference import METRICS, bounds, grouped, runs_on, task_name
 from coopgym.baselines.results import Result
 from coopgym.baselines.statistics import SHARE, Estimate, bootstrap, iqm, mean_estimate, profile
 from coopgym.envs.core import Environment
@@ -78,9 +78,9 @@ def draw_reference(env: Environment, folder: str | Path) -> list[Path]:
 
     Raises ValueError for a task without reference runs.
     """
-    runs_on(env)
+    figure = reference_figure([env])
     Path(folder).mkdir(parents=True, exist_ok=True)
-    return save(reference_figure([env]), Path(folder) / "learning_curves")
+    return save(figure, Path(folder) / "learning_curves")
 
 
 def looks(comparison: Comparison) -> dict[str, dict[str, Any]]:
@@ -107,44 +107,33 @@ def style_of(colour: str, mark: str) -> dict[str, Any]:
 def efficiency_figure(comparison: Comparison) -> Any:
     """The interquartile mean of the greedy return over the environment steps, a panel for each task."""
     styles = looks(comparison)
-    return curves_figure(
-        {
-            (task.name, task.environment): [
-                (group.runs[game], styles[group.name], label_of(group, game))
-                for group in comparison.groups
-                if game in group.runs
-            ]
-            for game, task in comparison.tasks.items()
-        },
-        "Sample efficiency",
-    )
+    tasks = []
+    for game, task in comparison.tasks.items():
+        groups = [group for group in comparison.groups if game in group.runs]
+        curves = [(group.runs[game], styles[group.name], label_of(group, game)) for group in groups]
+        tasks.append((task.name, task.environment, curves))
+    return curves_figure("Sample efficiency", tasks)
 
 
 def reference_figure(tasks: Sequence[Environment]) -> Any:
-    """The same of all runs of the reference on some tasks."""
-    return curves_figure(
-        {
-            (task_name(env.id, env.preset), env): [
-                (runs, style_of(*LOOKS[name]), name) for name, runs in reference_runs(env).items()
-            ]
-            for env in tasks
-        },
-        "The reference",
-    )
+    """The same of all runs of the reference on some tasks. Raises ValueError for a task without any."""
+    curves = [[(runs, style_of(*LOOKS[name]), name) for name, runs in runs_on(env).items()] for env in tasks]
+    names = [task_name(env.id, env.preset) for env in tasks]
+    return curves_figure("The reference", list(zip(names, tasks, curves, strict=True)))
 
 
 Curves = Sequence[tuple[Sequence[Result], dict[str, Any], str]]  # the runs of a line, its style, its label
 
 
-def curves_figure(tasks: dict[tuple[str, Environment], Curves], title: str) -> Any:
-    """A panel for each task, by its name and its game."""
+def curves_figure(title: str, tasks: Sequence[tuple[str, Environment, Curves]]) -> Any:
+    """A panel for each task: its name, its game, its lines."""
     columns = min(len(tasks), 3)
     rows = math.ceil(len(tasks) / columns)
     figure = empty_figure(max(7.0, 4.6 * columns), 3.6 * rows + 0.8)
     panels = figure.subplots(rows, columns, squeeze=False).ravel()
     for panel in panels[len(tasks) :]:
         panel.set_visible(False)
-    for panel, ((name, env), curves) in zip(panels, tasks.items(), strict=False):
+    for panel, (name, env, curves) in zip(panels, tasks, strict=False):
         for runs, style, label in curves:
             draw_curve(panel, runs, style, label)
         draw_levels(panel, bounds(env))
