@@ -23,6 +23,7 @@ import importlib.util
 import itertools
 import os
 import runpy
+import shlex
 import statistics
 import subprocess
 import sys
@@ -190,7 +191,10 @@ class Race:
 
 
 def race(command: list[str], limit: float = float("inf")) -> Race:
-    """Runs a process until it prints a return that reaches the goal, at most `limit` seconds."""
+    """Runs a process until it prints a return that reaches the goal, at most `limit` seconds.
+
+    Raises RuntimeError, with the command, where it fails before it has printed any.
+    """
     started, best, steps = time.perf_counter(), -float("inf"), 0
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
         watch = threading.Timer(min(limit, threading.TIMEOUT_MAX), process.kill)
@@ -201,10 +205,12 @@ def race(command: list[str], limit: float = float("inf")) -> Race:
             if len(words) == 2 and words[0].isdecimal():
                 steps, best = int(words[0]), max(best, float(words[1]))
                 if best >= GOAL:
+                    process.kill()
                     break
-        seconds = time.perf_counter() - started
-        watch.cancel()
-        process.kill()
+    seconds = time.perf_counter() - started
+    watch.cancel()
+    if not steps and process.returncode > 0:
+        raise RuntimeError(f"this command failed; run it to see why: {shlex.join(command)}")
     return Race(seconds, steps, best)
 
 

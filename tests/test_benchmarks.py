@@ -175,6 +175,14 @@ def test_the_first_evaluation_that_reaches_the_goal_ends_a_race():
     assert after("20000 -40.5", wait=60, limit=4.0) == "not in 4 s: -40.5"
 
 
+def test_a_race_whose_runner_falls_is_no_result():
+    import learners
+
+    command = [sys.executable, "-c", "raise SystemExit('there is no such module')"]
+    with pytest.raises(RuntimeError, match=r"this command failed; run it to see why: .*no such module"):
+        learners.race(command)
+
+
 def test_settings_of_others_are_read_as_numbers_where_they_are_some(tmp_path):
     import learners
 
