@@ -58,7 +58,8 @@ class Config:
     gamma: float = 0.9
     """Discount of later rewards."""
     td_lambda: float = 0.6
-    """Weight of longer returns in the targets: 0 is one-step Q-learning, as in the papers; PyMARL2 uses 0.6."""
+    """Weight of longer returns in the targets: 0 is one-step Q-learning, as in the papers; PyMARL2 uses 0.6. Longer
+    returns hold what the team lost by exploring: where that is punished, 0 learns better."""
     learning_rate: float = 5e-3
     """Step size at the start."""
     learning_rate_end: float = 5e-4

@@ -75,8 +75,15 @@ MATRIX_OWN: dict[str, dict[str, Any]] = {
 }
 HUNT: dict[str, Any] = {"env_steps": 400_000, "steps_per_update": 400}  # two episodes, as long as many of spread's
 DOP_HUNT = {"steps_per_update": 100, "batch_size": 8, "latest": 4}  # more and smaller gradient steps of long episodes
-SMALL_HUNT: dict[str, Any] = {"env_steps": 100_000, "steps_per_update": 50, "recurrent": False}  # all is in sight
-SMALL_HUNTS = tuple(f"qtran_code_{size}_p{penalty}" for size in ("5x5", "7x7") for penalty in ("0.5", "1", "1.5"))
+SMALL_HUNT: dict[str, Any] = {"steps_per_update": 50, "recurrent": False}  # all is in sight
+SMALL_HUNTS: dict[str, dict[str, Any]] = {  # preset -> fields
+    f"qtran_code_{size}_p{penalty}": {**SMALL_HUNT, **longer}
+    for size, longer in (
+        ("5x5", {"env_steps": 1_000_000, "td_lambda": 0.0}),  # exploring is punished, see `vdn.py`
+        ("7x7", {"env_steps": 100_000}),
+    )
+    for penalty in ("0.5", "1", "1.5")
+}
 MATRIX_GAMES = ("qtran3x3", "qplex_hard3x3", "climbing", "penalty_-25", "two_step")
 Fields = dict[str, Any]
 TASKS: dict[tuple[str, str | None], tuple[Fields, dict[str, Fields]]] = {  # (id, preset): of all, of an algorithm alone
@@ -84,7 +91,7 @@ TASKS: dict[tuple[str, str | None], tuple[Fields, dict[str, Fields]]] = {  # (id
     ("spread_v1", None): ({"env_steps": 2_000_000}, {}),
     ("predator_prey_v1", None): (HUNT, {"dop": DOP_HUNT}),
     ("predator_prey_v1", "stag_p-2"): ({**HUNT, "epsilon_steps": 50_000}, {}),  # as Weighted QMIX's authors: the trap
-    **{("predator_prey_v1", preset): (SMALL_HUNT, {}) for preset in SMALL_HUNTS},
+    **{("predator_prey_v1", preset): (hunt, {}) for preset, hunt in SMALL_HUNTS.items()},
 }
 OLDER: dict[str, Fields] = {"dop": {"entropy_weight": 0.0}}  # algorithm -> what runs amount to that lack a newer field
 SEEDS = 10  # fewer are provisional

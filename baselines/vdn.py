@@ -10,7 +10,10 @@ Differences from the paper
     - A GRU of 64 units in place of an LSTM of 32 with duelling heads, no communication channels: the agent network of
       PyMARL, which all later work uses.
     - Double Q-learning: the live network chooses the next actions, the target values them.
-    - TD(lambda) returns in place of one-step targets (`td_lambda=0` gives the equations above).
+    - TD(lambda) returns in place of one-step targets (`td_lambda=0` gives the equations above). They hold what the team
+      earned as it explored, not what its greedy actions would have earned, which is more where exploring is punished.
+      On `predator_prey_v1` with a penalty of -2 (`stag_p-2`), explored for 1 000 000 steps, the team earned 27.9 where
+      it earned 36.8 by one-step targets, and on `qtran_code_5x5_p0.5` 1.2 where it earned 26.9.
 """
 
 import torch

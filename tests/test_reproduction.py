@@ -218,7 +218,7 @@ def test_all_baselines_land_in_their_bands_on_the_matrix_games(preset: str, ship
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["vdn", "qmix", "qtran"])
-def test_the_smallest_hunt_is_learnt_again(name: str, shipped: None) -> None:
-    made = coopgym.reproduce(name, "predator_prey_v1", "qtran_code_5x5_p0.5", seed=0)
+@pytest.mark.parametrize("name", ["vdn", "qmix"])
+def test_a_hunt_is_learnt_again(name: str, shipped: None) -> None:
+    made = coopgym.reproduce(name, "predator_prey_v1", seed=0)
     assert made.inside, str(made)
