@@ -77,8 +77,8 @@ HUNT: dict[str, Any] = {"env_steps": 400_000, "steps_per_update": 400}  # two ep
 DOP_HUNT = {"steps_per_update": 100, "batch_size": 8, "latest": 4}  # more and smaller gradient steps of long episodes
 SMALL_HUNT: dict[str, Any] = {"steps_per_update": 50, "recurrent": False}  # all is in sight
 SMALL_HUNTS: dict[str, dict[str, Any]] = {  # preset -> fields
-    f"qtran_code_{size}_p{penalty}": {**SMALL_HUNT, **longer}
-    for size, longer in (
+    f"qtran_code_{size}_p{penalty}": {**SMALL_HUNT, **own}
+    for size, own in (
         ("5x5", {"env_steps": 1_000_000, "td_lambda": 0.0}),  # exploring is punished, see `vdn.py`
         ("7x7", {"env_steps": 100_000}),
     )

@@ -218,7 +218,7 @@ def test_all_baselines_land_in_their_bands_on_the_matrix_games(preset: str, ship
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["vdn", "qmix"])
-def test_a_hunt_is_learnt_again(name: str, shipped: None) -> None:
-    made = coopgym.reproduce(name, "predator_prey_v1", seed=0)
-    assert made.score >= 36, str(made)  # of 40; a band of so few and like seeds is too narrow
+@pytest.mark.parametrize("name", ["vdn", "qmix", "qtran"])
+def test_the_hunt_that_punishes_is_learnt_again(name: str, shipped: None) -> None:
+    made = coopgym.reproduce(name, "predator_prey_v1", "stag_p-2", seed=3)
+    assert made.inside, str(made)
