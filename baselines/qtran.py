@@ -59,6 +59,9 @@ class Config(learner.Config):
     """Weight of condition (4b)."""
     joint_width: int = 64
     """Units in the hidden layers of the joint value and of V."""
+    joint_reads: Literal["histories", "state"] = "histories"
+    """What the joint value is a function of: the state and what agents remember, with the actions, encoded and summed;
+    or the state and all actions side by side, which tells apart what hangs on all of them where the state says all."""
     use_v: bool = True
     """Whether there is a V, or the utilities alone must add up to the joint value."""
     bootstrap: Literal["joint", "sum"] = "joint"
@@ -68,7 +71,11 @@ class Config(learner.Config):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name, choices in (("bootstrap", ("joint", "sum")), ("held", ("target", "live"))):
+        for name, choices in (
+            ("joint_reads", ("histories", "state")),
+            ("bootstrap", ("joint", "sum")),
+            ("held", ("target", "live")),
+        ):
             if getattr(self, name) not in choices:
                 raise ValueError(f"{name} is {getattr(self, name)!r}; it must be {' or '.join(choices)}")
 
@@ -117,6 +124,28 @@ class JointValue(nn.Module):
         return base, *(base + one - of_mean + taken(alone, action).sum(-1) for one, action in pairs)
 
 
+class StateJointValue(nn.Module):
+    """Q_jt: a network of the state and of all agents' actions, one-hot; B is its value of the mean of all actions."""
+
+    def __init__(self, n_agents: int, n_actions: int, state_size: int, width: int) -> None:
+        super().__init__()
+        self.n_agents, self.n_actions = n_agents, n_actions
+        self.first = nn.Linear(state_size + n_agents * n_actions, width)
+        second, third, last = nn.Linear(width, width), nn.Linear(width, width), nn.Linear(width, 1)
+        self.rest = nn.Sequential(nn.ReLU(), second, nn.ReLU(), third, nn.ReLU(), last)
+
+    def forward(self, h: Tensor, state: Tensor, *actions: Tensor) -> tuple[Tensor, ...]:
+        """As `JointValue`; h, the histories, is not read."""
+        rows = self.n_agents * self.n_actions
+        from_state, from_actions = self.first.weight.split((state.shape[-1], rows), 1)
+        table = from_actions.t()  # [N A, W]; looked up instead of multiplied
+        place = torch.arange(0, rows, self.n_actions, device=state.device)
+        of_actions = [F.embedding(action + place, table).sum(-2) for action in actions]
+        x = torch.stack((table.sum(0).div(self.n_actions).expand_as(of_actions[0]), *of_actions))  # [1 + K, B, T, W]
+        base, *values = self.rest(x + F.linear(state, from_state, self.first.bias)).squeeze(-1)
+        return base, *values
+
+
 class StateValue(nn.Sequential):
     """V: what the utilities cannot express, a function of the state."""
 
@@ -134,7 +163,11 @@ class QTRAN(Learner):
 
     def networks(self, env: Sizes) -> dict[str, nn.Module]:
         c = self.config
-        joint = JointValue(c.hidden, env.n_actions, env.state_size, c.joint_width)
+        joint: nn.Module
+        if c.joint_reads == "histories":
+            joint = JointValue(c.hidden, env.n_actions, env.state_size, c.joint_width)
+        else:
+            joint = StateJointValue(env.n_agents, env.n_actions, env.state_size, c.joint_width)
         return {"joint": joint, **({"v": StateValue(env.state_size, c.joint_width)} if c.use_v else {})}
 
     def v(self, networks: nn.ModuleDict, base: Tensor, state: Tensor) -> Tensor | float:

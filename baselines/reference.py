@@ -93,7 +93,10 @@ TASKS: dict[tuple[str, str | None], tuple[Fields, dict[str, Fields]]] = {  # (id
     ("predator_prey_v1", "stag_p-2"): ({**HUNT, "epsilon_steps": 50_000}, {}),  # as Weighted QMIX's authors: the trap
     **{("predator_prey_v1", preset): (hunt, {}) for preset, hunt in SMALL_HUNTS.items()},
 }
-OLDER: dict[str, Fields] = {"dop": {"entropy_weight": 0.0}}  # algorithm -> what runs amount to that lack a newer field
+OLDER: dict[str, Fields] = {  # algorithm -> what runs amount to that lack a newer field
+    "dop": {"entropy_weight": 0.0},
+    "qtran": {"joint_reads": "histories"},
+}
 SEEDS = 10  # fewer are provisional
 FULL_STEPS, FULL_STEPS_ON_POLICY = 2_000_000, 20_000_000  # Gorsane et al., NeurIPS 2022; matrix games: their own
 ON_POLICY = ("ippo", "mappo")

@@ -264,6 +264,11 @@ def plain_mixed(mix: Callable[[nn.ModuleDict, list[float], np.ndarray], float]) 
 def plain_joint(networks: nn.ModuleDict, h: np.ndarray, action: list[int], state: np.ndarray) -> tuple[float, float]:
     """What the situation is worth, and the joint action in it."""
     joint = networks["joint"]
+    if "encode" not in dict(joint.named_children()):  # of the state and the actions
+        layers, hot = [joint.first, *joint.rest], np.eye(joint.n_actions)
+        mean = np.full(len(action) * joint.n_actions, 1 / joint.n_actions)
+        base, value = (perceptron(layers, np.concatenate((state, u)))[0] for u in (mean, hot[action].ravel()))
+        return base, value
     scales, shifts = (embedding.weight.detach().numpy() for embedding in (joint.scale, joint.shift))
 
     def of_actions(scale: np.ndarray, shift: np.ndarray) -> np.ndarray:
@@ -674,6 +679,8 @@ def test_the_weights_of_qtrans_conditions_are_those_of_the_config(name: str) -> 
         ("qtran", {"use_v": False}),
         ("qtran", {"bootstrap": "sum"}),
         ("qtran", {"held": "live"}),
+        ("qtran", {"joint_reads": "state"}),
+        ("qtran", {"joint_reads": "state", "bootstrap": "sum"}),
         ("qtran_alt", {"use_v": False}),
         ("qtran_alt", {"max_bootstrap": True}),
         ("qtran_alt", {"held": "live"}),
@@ -1514,6 +1521,7 @@ def test_qpds_weight_penalty_pulls_weights_to_zero() -> None:
 @pytest.mark.parametrize(
     ("name", "field", "choices"),
     [
+        ("qtran", "joint_reads", "histories or state"),
         ("qtran", "bootstrap", "joint or sum"),
         ("qtran", "held", "target or live"),
         ("qtran_alt", "held", "target or live"),
@@ -1532,10 +1540,12 @@ def test_qpds_fields_out_of_range_are_named(field: str, value: float) -> None:
         algorithm("qpd").Config(**{field: value})
 
 
-@pytest.mark.parametrize("name", ["qtran", "qtran_alt", "qpd"])
-def test_a_team_value_that_nothing_restricts_learns_a_batch_by_heart(name: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "fields"), [("qtran", {}), ("qtran", {"joint_reads": "state"}), ("qtran_alt", {}), ("qpd", {})]
+)
+def test_a_team_value_that_nothing_restricts_learns_a_batch_by_heart(name: str, fields: dict[str, str]) -> None:
     ep = episodes(lengths=(1,) * 32, ends="t" * 32)
-    made = learner(name, gamma=0.0, learning_rate=3e-3, learning_rate_end=3e-3, hidden=16)
+    made = learner(name, **fields, gamma=0.0, learning_rate=3e-3, learning_rate_end=3e-3, hidden=16)
     errors = [made.update(ep)["td"].item()]
     while errors[-1] > 1e-3 and len(errors) < 800:
         errors.append(made.update(ep)["td"].item())
