@@ -76,13 +76,26 @@ MATRIX_OWN: dict[str, dict[str, Any]] = {
 HUNT: dict[str, Any] = {"env_steps": 400_000, "steps_per_update": 400}  # two episodes, as long as many of spread's
 DOP_HUNT = {"steps_per_update": 100, "batch_size": 8, "latest": 4}  # more and smaller gradient steps of long episodes
 SMALL_HUNT: dict[str, Any] = {"steps_per_update": 50, "recurrent": False}  # all is in sight
-SMALL_HUNTS: dict[str, dict[str, Any]] = {  # preset -> fields
-    f"qtran_code_{size}_p{penalty}": {**SMALL_HUNT, **own}
-    for size, own in (
-        ("5x5", {"env_steps": 1_000_000, "td_lambda": 0.0}),  # exploring is punished, see `vdn.py`
-        ("7x7", {"env_steps": 100_000}),
-    )
-    for penalty in ("0.5", "1", "1.5")
+MEDIUM_HUNT: dict[str, Any] = {**SMALL_HUNT, "env_steps": 1_000_000, "td_lambda": 0.0}  # see `vdn.py`
+LONG_HUNT: dict[str, Any] = {  # the steps and exploration of QTRAN's authors; what is rare is learnt from much data
+    **MEDIUM_HUNT,
+    "env_steps": 3_000_000,
+    "steps_per_update": 75,
+    "batch_size": 8,
+    "buffer_size": 15_000,
+    "hidden": 128,
+    "last_action": False,
+    "learning_rate": 2e-3,
+    "learning_rate_end": 2e-4,
+    "epsilon_end": 0.1,
+    "epsilon_part": 0.45,
+}
+LONG_OWN: dict[str, dict[str, Any]] = {"qtran": {"joint_reads": "state", "joint_width": 128}}
+SMALL_HUNTS: dict[str, tuple[dict[str, Any], dict[str, dict[str, Any]]]] = {  # preset -> of all, of an algorithm alone
+    "qtran_code_5x5_p0.5": (MEDIUM_HUNT, {}),
+    "qtran_code_5x5_p1": (LONG_HUNT, LONG_OWN),
+    "qtran_code_5x5_p1.5": (MEDIUM_HUNT, {}),
+    **{f"qtran_code_7x7_p{penalty}": ({**SMALL_HUNT, "env_steps": 100_000}, {}) for penalty in ("0.5", "1", "1.5")},
 }
 MATRIX_GAMES = ("qtran3x3", "qplex_hard3x3", "climbing", "penalty_-25", "two_step")
 Fields = dict[str, Any]
@@ -91,7 +104,7 @@ TASKS: dict[tuple[str, str | None], tuple[Fields, dict[str, Fields]]] = {  # (id
     ("spread_v1", None): ({"env_steps": 2_000_000}, {}),
     ("predator_prey_v1", None): (HUNT, {"dop": DOP_HUNT}),
     ("predator_prey_v1", "stag_p-2"): ({**HUNT, "epsilon_steps": 50_000}, {}),  # as Weighted QMIX's authors: the trap
-    **{("predator_prey_v1", preset): (hunt, {}) for preset, hunt in SMALL_HUNTS.items()},
+    **{("predator_prey_v1", preset): fields for preset, fields in SMALL_HUNTS.items()},
 }
 OLDER: dict[str, Fields] = {  # algorithm -> what runs amount to that lack a newer field
     "dop": {"entropy_weight": 0.0},
