@@ -70,7 +70,7 @@ def test_damaged_files_are_named(tmp_path: Path, name: str, text: str) -> None:
         ("config.json", '"processor"', '"cpu"', "it has no 'processor'"),
         ("metrics.csv", "\n64,", "\n48,", "it ends after 48 of 64 environment steps"),
         ("metrics.csv", "mean_team_return", "mean", "it has no 'mean_team_return'"),
-        ("metrics.csv", "32,", "nan,", "its env_steps is nan"),
+        ("metrics.csv", "\n32,", "\nnan,", "its env_steps is nan"),
         ("scores.json", '"absolute"', '"best"', "it has no 'absolute'"),
         ("scores.json", '"episodes": 20', '"episodes": NaN', "its episodes is nan"),
         ("scores.json", '"episodes": 20', '"episodes": "x"', "must be real number"),
