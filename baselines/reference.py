@@ -42,7 +42,8 @@ HEADINGS = tuple(f"{metric} IQM" for metric in METRICS)
 
 # The shipped configuration: what is not written here is the default of `coopgym train`.
 
-MATRIX: dict[str, Any] = {  # random play throughout: the question is what can be represented, not how it is explored
+Fields = dict[str, Any]
+MATRIX: Fields = {  # random play throughout: the question is what can be represented, not how it is explored
     "env_steps": 10_000,
     "evaluate_every": 500,
     "gamma": 0.99,
@@ -57,7 +58,7 @@ MATRIX: dict[str, Any] = {  # random play throughout: the question is what can b
     "epsilon_end": 1.0,
 }
 ROUNDS = {"td_lambda": 0.95, "recurrent": True, "epochs": 4, "minibatches": 1}
-MATRIX_OWN: dict[str, dict[str, Any]] = {
+MATRIX_OWN: dict[str, Fields] = {
     "qplex": {"steps_per_update": 8, "hidden": 16, "importance_layers": 3, "importance_width": 128},  # crosses sooner
     "qpd": {"joint_width": 64},  # without the layer it is VDN here
     "ow_qmix": {"central_width": 64},
@@ -73,11 +74,11 @@ MATRIX_OWN: dict[str, dict[str, Any]] = {
     "ippo": ROUNDS,
     "mappo": ROUNDS,
 }
-HUNT: dict[str, Any] = {"env_steps": 400_000, "steps_per_update": 400}  # two episodes, as long as many of spread's
+HUNT: Fields = {"env_steps": 400_000, "steps_per_update": 400}  # two episodes, as long as many of spread's
 DOP_HUNT = {"steps_per_update": 100, "batch_size": 8, "latest": 4}  # more and smaller gradient steps of long episodes
-SMALL_HUNT: dict[str, Any] = {"steps_per_update": 50, "recurrent": False}  # all is in sight
-MEDIUM_HUNT: dict[str, Any] = {**SMALL_HUNT, "env_steps": 1_000_000, "td_lambda": 0.0}  # see `vdn.py`
-LONG_HUNT: dict[str, Any] = {  # the steps and exploration of QTRAN's authors; what is rare is learnt from much data
+SMALL_HUNT: Fields = {"steps_per_update": 50, "recurrent": False}  # all is in sight
+MEDIUM_HUNT: Fields = {**SMALL_HUNT, "env_steps": 1_000_000, "td_lambda": 0.0}  # see `vdn.py`
+LONG_HUNT: Fields = {  # the steps and exploration of QTRAN's authors; what is rare is learnt from much data
     **MEDIUM_HUNT,
     "env_steps": 3_000_000,
     "steps_per_update": 75,
@@ -90,15 +91,14 @@ LONG_HUNT: dict[str, Any] = {  # the steps and exploration of QTRAN's authors; w
     "epsilon_end": 0.1,
     "epsilon_part": 0.45,
 }
-LONG_OWN: dict[str, dict[str, Any]] = {"qtran": {"joint_reads": "state", "joint_width": 128}}
-SMALL_HUNTS: dict[str, tuple[dict[str, Any], dict[str, dict[str, Any]]]] = {  # preset -> of all, of an algorithm alone
+LONG_OWN: dict[str, Fields] = {"qtran": {"joint_reads": "state", "joint_width": 128}}
+SMALL_HUNTS: dict[str, tuple[Fields, dict[str, Fields]]] = {  # preset -> of all, of an algorithm alone
     "qtran_code_5x5_p0.5": (MEDIUM_HUNT, {}),
     "qtran_code_5x5_p1": (LONG_HUNT, LONG_OWN),
     "qtran_code_5x5_p1.5": (MEDIUM_HUNT, {}),
     **{f"qtran_code_7x7_p{penalty}": ({**SMALL_HUNT, "env_steps": 100_000}, {}) for penalty in ("0.5", "1", "1.5")},
 }
 MATRIX_GAMES = ("qtran3x3", "qplex_hard3x3", "climbing", "penalty_-25", "two_step")
-Fields = dict[str, Any]
 TASKS: dict[tuple[str, str | None], tuple[Fields, dict[str, Fields]]] = {  # (id, preset): of all, of an algorithm alone
     **{("matrix_game_v1", preset): (MATRIX, MATRIX_OWN) for preset in MATRIX_GAMES},
     ("spread_v1", None): ({"env_steps": 2_000_000}, {}),

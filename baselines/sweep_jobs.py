@@ -93,7 +93,9 @@ def read_plan(out: Path) -> Plan:
     try:
         plan = json.loads((out / PLAN).read_text(encoding="utf-8"))
         asked = [Asked(_words(one["algorithms"]), _words(one["envs"]), int(one["seeds"])) for one in plan["asked"]]
-        return Plan(tuple(asked), plan["hyperparameters"], dict(plan["fields"]))
+        if not isinstance(plan["fields"], dict):
+            raise TypeError(f"its fields are {plan['fields']!r}")
+        return Plan(tuple(asked), plan["hyperparameters"], plan["fields"])
     except FileNotFoundError:
         raise FileNotFoundError(
             f"{out} holds no sweep; begin one with: coopgym sweep --algorithms vdn,qmix --envs spread_v1 --out {out}"

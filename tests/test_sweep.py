@@ -519,6 +519,9 @@ def test_a_damaged_plan_is_named(out: Path, here: None) -> None:
         (out / "sweep.json").write_text(text)
         with pytest.raises(ValueError, match=r"sweep\.json is damaged"):
             sweep(out)
+    (out / "sweep.json").write_text('{"asked": [], "hyperparameters": null, "fields": "gamma"}')
+    with pytest.raises(ValueError, match=r"sweep\.json is damaged: its fields are 'gamma'; remove it"):
+        sweep(out)
 
 
 def test_without_ray_the_extra_is_named(out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
