@@ -108,7 +108,7 @@ TASKS: dict[tuple[str, str | None], tuple[Fields, dict[str, Fields]]] = {  # (id
 }
 OLDER: dict[str, Fields] = {  # algorithm -> what runs amount to that lack a newer field
     "dop": {"entropy_weight": 0.0},
-    "qtran": {"joint_reads": "histories"},
+    "qtran": {"joint_reads": "histories", "drawn_actions": 0},
 }
 SEEDS = 10  # fewer are provisional
 FULL_STEPS, FULL_STEPS_ON_POLICY = 2_000_000, 20_000_000  # Gorsane et al., NeurIPS 2022; matrix games: their own

@@ -23,6 +23,7 @@ from coopgym.baselines.networks import RecurrentAgent
 from coopgym.baselines.qmix import MonotonicMixer
 from coopgym.baselines.qpd import path_credits
 from coopgym.baselines.qplex import DuellingMixer
+from coopgym.baselines.qtran import ObservationJointValue, StateJointValue
 from coopgym.envs.teams import RandomTeam
 
 EVERY = pytest.mark.parametrize("name", list(ALGORITHMS))
@@ -262,13 +263,16 @@ def plain_mixed(mix: Callable[[nn.ModuleDict, list[float], np.ndarray], float]) 
 
 
 def plain_joint(networks: nn.ModuleDict, h: np.ndarray, action: list[int], state: np.ndarray) -> tuple[float, float]:
-    """What the situation is worth, and the joint action in it."""
+    """What the situation is worth, and the joint action in it; h: what is remembered, or seen."""
     joint = networks["joint"]
-    if "encode" not in dict(joint.named_children()):  # of the state and the actions
-        layers, hot = [joint.first, *joint.rest], np.eye(joint.n_actions)
-        mean = np.full(len(action) * joint.n_actions, 1 / joint.n_actions)
-        base, value = (perceptron(layers, np.concatenate((state, u)))[0] for u in (mean, hot[action].ravel()))
-        return base, value
+    if isinstance(joint, ObservationJointValue):
+        hot = np.eye(joint.first.in_features - h.shape[-1])[action]
+        layers = [joint.first, *joint.encode]
+        together = sum(perceptron(layers, np.concatenate(one)) for one in zip(h, hot, strict=True))
+        return 0.0, perceptron(joint.rest, np.concatenate((together, state)))[0]
+    if isinstance(joint, StateJointValue):
+        hot = np.eye(joint.n_actions)[action].ravel()
+        return 0.0, perceptron([joint.first, *joint.rest], np.concatenate((state, hot)))[0]
     scales, shifts = (embedding.weight.detach().numpy() for embedding in (joint.scale, joint.shift))
 
     def of_actions(scale: np.ndarray, shift: np.ndarray) -> np.ndarray:
@@ -286,6 +290,8 @@ def plain_qtran(made: Learner, ep: Episodes) -> float:
     q, h = plain_unroll(made.live["agent"], ep)
     q_target, h_target = plain_unroll(made.target["agent"], ep)
     agents, state, next_value = range(q.shape[2]), ep.state.numpy(), np.zeros(ep.reward.shape)
+    if made.config.joint_reads == "observations":
+        h = h_target = ep.obs.numpy()
     for row, t in steps(ep):
         best = [greedy(ep, q, row, t + 1, i) for i in agents]
         next_base, next_value[row, t] = plain_joint(made.target, h_target[row, t + 1], best, state[row, t + 1])
@@ -679,6 +685,8 @@ def test_the_weights_of_qtrans_conditions_are_those_of_the_config(name: str) -> 
         ("qtran", {"use_v": False}),
         ("qtran", {"bootstrap": "sum"}),
         ("qtran", {"held": "live"}),
+        ("qtran", {"joint_reads": "observations"}),
+        ("qtran", {"joint_reads": "observations", "held": "live"}),
         ("qtran", {"joint_reads": "state"}),
         ("qtran", {"joint_reads": "state", "bootstrap": "sum"}),
         ("qtran_alt", {"use_v": False}),
@@ -693,6 +701,30 @@ def test_the_other_forms_equal_their_plain_twins_too(name: str, fields: dict[str
     loss = made.loss(ep)[0].item()
     assert loss == pytest.approx(PLAIN[name](made, ep), rel=1e-6)
     assert abs(loss - learner(name).loss(ep)[0].item()) > 1e-4
+
+
+def test_qtran_checks_its_inequality_at_the_drawn_actions_as_at_the_taken_ones(monkeypatch) -> None:
+    fields = {"last_action": False, "joint_reads": "state"}
+    made, ep = learner("qtran", **fields), episodes()
+    _, alone = made.loss(ep)
+    others = [(ep.action + shift) % ep.available.shape[-1] for shift in (1, 2)]
+    nopt = [made.loss(ep._replace(action=action))[1]["nopt"] for action in (ep.action, *others)]
+    drawing, draws = learner("qtran", **fields, drawn_actions=2), iter(others)
+    monkeypatch.setattr(drawing, "drawn", lambda ep: next(draws))
+    loss, terms = drawing.loss(ep)
+    assert len({round(one.item(), 9) for one in nopt}) > 1
+    assert terms["nopt"].item() == pytest.approx(sum(one.item() for one in nopt) / 3)
+    assert (terms["td"], terms["opt"]) == (alone["td"], alone["opt"])
+    assert loss.item() == pytest.approx(sum(terms[name].item() for name in ("td", "opt", "nopt")))
+
+
+def test_qtran_draws_each_legal_action_as_often_as_any_other_and_no_other() -> None:
+    made, ep = learner("qtran", drawn_actions=1), episodes()
+    available = ep.available[:, :-1]
+    counts = sum(F.one_hot(made.drawn(ep), available.shape[-1]) for _ in range(3000))
+    assert not counts[~available].any()
+    expected = 3000 * available / available.sum(-1, keepdim=True)
+    assert ((counts - expected).abs() < 5 * expected.sqrt())[available].all()
 
 
 # Steps that count, steps that do not, and how an episode ends.
@@ -1521,7 +1553,7 @@ def test_qpds_weight_penalty_pulls_weights_to_zero() -> None:
 @pytest.mark.parametrize(
     ("name", "field", "choices"),
     [
-        ("qtran", "joint_reads", "histories or state"),
+        ("qtran", "joint_reads", "histories or observations or state"),
         ("qtran", "bootstrap", "joint or sum"),
         ("qtran", "held", "target or live"),
         ("qtran_alt", "held", "target or live"),
@@ -1530,6 +1562,12 @@ def test_qpds_weight_penalty_pulls_weights_to_zero() -> None:
 def test_words_that_a_field_of_qtran_does_not_know_are_named(name: str, field: str, choices: str) -> None:
     with pytest.raises(ValueError, match=f"{field} is 'other'; it must be {choices}"):
         algorithm(name).Config(**{field: "other"})
+
+
+@pytest.mark.parametrize(("field", "low"), [("joint_width", 1), ("drawn_actions", 0)])
+def test_numbers_of_qtran_out_of_range_are_named(field: str, low: int) -> None:
+    with pytest.raises(ValueError, match=f"{field} is {low - 1}; it must be at least {low}"):
+        algorithm("qtran").Config(**{field: low - 1})
 
 
 @pytest.mark.parametrize(
@@ -1541,7 +1579,14 @@ def test_qpds_fields_out_of_range_are_named(field: str, value: float) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "fields"), [("qtran", {}), ("qtran", {"joint_reads": "state"}), ("qtran_alt", {}), ("qpd", {})]
+    ("name", "fields"),
+    [
+        ("qtran", {}),
+        ("qtran", {"joint_reads": "observations"}),
+        ("qtran", {"joint_reads": "state"}),
+        ("qtran_alt", {}),
+        ("qpd", {}),
+    ],
 )
 def test_a_team_value_that_nothing_restricts_learns_a_batch_by_heart(name: str, fields: dict[str, str]) -> None:
     ep = episodes(lengths=(1,) * 32, ends="t" * 32)
