@@ -91,12 +91,13 @@ LONG_HUNT: Fields = {  # the steps and exploration of QTRAN's authors; what is r
     "epsilon_end": 0.1,
     "epsilon_part": 0.45,
 }
-LONG_OWN: dict[str, Fields] = {"qtran": {"joint_reads": "state", "joint_width": 128}}
+LONG_OWN: dict[str, Fields] = {"qtran": {"joint_reads": "state", "joint_width": 128, "drawn_actions": 4}}
+LARGE_OWN: dict[str, Fields] = {"qtran": {"joint_reads": "observations", "drawn_actions": 4}}
 SMALL_HUNTS: dict[str, tuple[Fields, dict[str, Fields]]] = {  # preset -> of all, of an algorithm alone
     "qtran_code_5x5_p0.5": (MEDIUM_HUNT, {}),
     "qtran_code_5x5_p1": (LONG_HUNT, LONG_OWN),
-    "qtran_code_5x5_p1.5": (MEDIUM_HUNT, {}),
-    **{f"qtran_code_7x7_p{penalty}": ({**SMALL_HUNT, "env_steps": 100_000}, {}) for penalty in ("0.5", "1", "1.5")},
+    "qtran_code_5x5_p1.5": (LONG_HUNT, LONG_OWN),
+    **{f"qtran_code_7x7_p{penalty}": (LONG_HUNT, LARGE_OWN) for penalty in ("0.5", "1", "1.5")},
 }
 MATRIX_GAMES = ("qtran3x3", "qplex_hard3x3", "climbing", "penalty_-25", "two_step")
 TASKS: dict[tuple[str, str | None], tuple[Fields, dict[str, Fields]]] = {  # (id, preset): of all, of an algorithm alone
