@@ -28,18 +28,20 @@ Differences from the paper and from others' code
       how one depends on the other: after 60 000 steps of the authors' own game, `qtran_code_5x5_p0.5`, the team stood
       at -7 in place of -2. ELU, as the authors' code, in place of PyMARL's ReLU: with ReLU, learning the mean payoff
       first can leave every unit on or off for all actions; what is left is a sum over agents, and stays one.
-    - All this may be left out. `joint_reads="state"` makes Q_jt one network of the state and all actions side by side,
-      as PyMARL's `coma_critic`, and V a network of its own, as in the paper. Where the state says all, it learns sooner
-      what hangs on all actions at once: fitted by 10 000 gradient steps to the values that value iteration finds for
-      `qtran_code_5x5_p1`, whose greedy play earns 24.8, its own earns 23.7, that of the network above 6.9. Trained so
-      with much play for each gradient step (`LONG_HUNT` in `reference.py`), the team earns 24.4 there, where VDN and
-      QMIX keep away. `joint_reads="observations"` shares one encoder of what an agent sees and does among all of them,
-      which pays where they are more: of the variance of the rewards of random play in `qtran_code_7x7_p1` it explains
-      34 % after 4 000 gradient steps, where the network of the state explains 12 and the one above 24. With
-      `qtran_code_7x7_p0.5` the team earns 14.7 after three million steps, where VDN keeps away.
-    - The theorem asks for (4b) at every joint action; the paper's loss, like the default here, checks it at those that
-      were played. `drawn_actions` adds some drawn at random: once the team explores little, what was played says little
-      of the others.
+    - The theorem asks for (4b) at every joint action; the paper's loss, like the default here, checks it at the one
+      that was played. `drawn_actions` adds some drawn at random, all of equal weight: once the team explores little,
+      what was played says little of the others. After 1.5 million steps of `qtran_code_5x5_p1.5` (one seed, `LONG_HUNT`
+      in `reference.py`) the team stood at -1.2 with four, at -3.5 without.
+    - Q_jt need not be so made. `joint_reads="state"` makes it one network of the state and all actions side by side, as
+      PyMARL's `coma_critic`, with B = 0, so that V is a network of its own, as in the paper. Where the state says all,
+      it learns sooner what hangs on all actions at once. Fitted by 10 000 gradient steps to the values that value
+      iteration finds for `qtran_code_5x5_p1` with a discount of 0.99, its greedy play earns 23.7, that of the values
+      themselves 24.8, and that of the one above 6.9. Trained with it, with four drawn actions, and with much play for
+      each gradient step, the team earns 24.4 there, where VDN and QMIX keep away.
+    - `joint_reads="observations"` shares one encoder of what an agent sees and does among all of them, which pays where
+      they are more: of the variance of the rewards of random play in `qtran_code_7x7_p1` it explains 34 % after 4 000
+      gradient steps, where the network of the state explains 12 and the default 24. Trained like the last, but with
+      this, the team earns 14.7 in `qtran_code_7x7_p0.5`, where VDN and QMIX keep away.
     - Qhat_jt is Q_jt^-, which stands still between two copies; theirs is the live Q_jt without its gradient
       (`held="live"`), which moves at each gradient step. Utilities that follow it have its noise beside their own, and
       they choose what is played and valued: five seeds of `spread_v1` ended at -30 in place of -27, and three of
@@ -73,15 +75,15 @@ class Config(learner.Config):
     joint_width: int = 64
     """Units in the hidden layers of the joint value and of V."""
     joint_reads: Literal["histories", "observations", "state"] = "histories"
-    """What the joint value reads: what agents remember, the actions and the state; or what they see in place of what
-    they remember; or the state and all actions side by side. The last two tell apart sooner what hangs on all actions,
-    where the state or all views together say all."""
+    """What the joint value reads beside the state and all actions: each agent's memory; what each sees, by one encoder
+    for all, where agents see who they are; or nothing more, where the state says all. The last two fit sooner what
+    hangs on all actions at once."""
     use_v: bool = True
     """Whether there is a V, or the utilities alone must add up to the joint value."""
     bootstrap: Literal["joint", "sum"] = "joint"
     """What values the state after a step: the joint value, or the sum of the utilities and V."""
     drawn_actions: int = 0
-    """At how many joint actions drawn at random condition (4b) is checked at each step, beside the one taken."""
+    """Joint actions drawn from the legal ones at each step, at which condition (4b) is checked beside the one taken."""
     held: Literal["target", "live"] = "target"
     """Which joint value the conditions tie the utilities to: the target network's, or the live one's."""
 
@@ -94,8 +96,8 @@ class Config(learner.Config):
         ):
             if getattr(self, name) not in choices:
                 raise ValueError(f"{name} is {getattr(self, name)!r}; it must be {' or '.join(choices)}")
-        for name, low in (("joint_width", 1), ("drawn_actions", 0)):
-            if getattr(self, name) < low:
+        for name, low in (("lambda_opt", 0), ("lambda_nopt", 0), ("joint_width", 1), ("drawn_actions", 0)):
+            if not getattr(self, name) >= low:  # nor is NaN
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be at least {low}")
 
 
@@ -125,7 +127,7 @@ class JointValue(nn.Module):
         self.alone = nn.Linear(hidden, n_actions)
 
     def forward(self, h: Tensor, state: Tensor, *actions: Tensor) -> tuple[Tensor, ...]:
-        """h: [B, T, N, H], state: [B, T, S], actions: each [B, T, N].
+        """h: [B, T, N, H], state: [B, T, S], actions: K of them, each [B, T, N].
 
         Returns B [B, T], and then, for each of the actions, Q_jt [B, T].
         """
@@ -144,7 +146,11 @@ class JointValue(nn.Module):
 
 
 class ObservationJointValue(nn.Module):
-    """Q_jt: a network of the state and of what each agent sees and does, encoded and summed."""
+    """Q_jt: a network of the state and of what each agent sees and does, encoded and summed.
+
+    One encoder serves all agents and is not told which of them it reads, so they must see who they are, by a number or
+    by where they stand: agents that see the same may swap their actions, and the value stays.
+    """
 
     def __init__(self, obs_size: int, n_actions: int, state_size: int, width: int) -> None:
         super().__init__()
@@ -161,7 +167,7 @@ class ObservationJointValue(nn.Module):
         x = torch.stack([seen + F.embedding(action, table) for action in actions])
         together = self.encode(x).sum(-2)  # [K, B, T, W]
         values = self.rest(torch.cat((together, state.expand(len(x), *state.shape)), -1)).squeeze(-1)
-        return torch.zeros_like(values[0]), *values
+        return torch.zeros_like(values[0]), *values  # V is a network of its own
 
 
 class StateJointValue(nn.Module):
@@ -183,7 +189,7 @@ class StateJointValue(nn.Module):
         of_actions = [F.embedding(action + place, table).sum(-2) for action in actions]
         x = torch.stack(of_actions) + F.linear(state, from_state, self.first.bias)  # [K, B, T, W]
         values = self.rest(x).squeeze(-1)
-        return torch.zeros_like(values[0]), *values
+        return torch.zeros_like(values[0]), *values  # V is a network of its own
 
 
 class StateValue(nn.Sequential):
@@ -216,8 +222,12 @@ class QTRAN(Learner):
         """V of states [B, T, S] with the joint value's base [B, T]: [B, T], or 0 where there is none."""
         return base + networks["v"](state).squeeze(-1) if self.config.use_v else 0.0
 
-    def drawn(self, ep: Episodes) -> Tensor:
-        """Joint actions [B, T, N], each legal one as likely as any other."""
+    def read(self, ep: Episodes, h: Tensor) -> Tensor:
+        """What the joint value reads of each agent: [B, T + 1, N, O], or its history [B, T + 1, N, H]."""
+        return ep.obs if self.config.joint_reads == "observations" else h
+
+    def draw_actions(self, ep: Episodes) -> Tensor:
+        """Draws joint actions [B, T, N], each legal one as likely as any other."""
         available = ep.available[:, :-1]
         ranks = torch.from_numpy(self.generator.random(available.shape, np.float32)).to(available.device)
         return torch.where(available, ranks, -1.0).argmax(-1)
@@ -225,21 +235,21 @@ class QTRAN(Learner):
     def loss(self, ep: Episodes) -> tuple[Tensor, dict[str, Tensor]]:
         q, h = self.live["agent"].unroll(ep)  # [B, T + 1, N, A], [B, T + 1, N, H]
         greedy = best_available(q.detach(), ep.available)  # [B, T + 1, N]
-        known = ep.obs if self.config.joint_reads == "observations" else h  # what the joint value reads of each agent
+        read = self.read(ep, h)
         state, next_state = ep.state[:, :-1].contiguous(), ep.state[:, 1:].contiguous()  # several networks read them
 
-        _, q_joint = self.live["joint"](known[:, :-1], state, ep.action)
+        _, q_joint = self.live["joint"](read[:, :-1], state, ep.action)
         with torch.no_grad():
             q_target, h_target = self.target["agent"].unroll(ep)
-            known_target = ep.obs if self.config.joint_reads == "observations" else h_target
-            next_base, next_value = self.target["joint"](known_target[:, 1:], next_state, greedy[:, 1:])
+            read_target = self.read(ep, h_target)
+            next_base, next_value = self.target["joint"](read_target[:, 1:], next_state, greedy[:, 1:])
             if self.config.bootstrap == "sum":
                 next_value = taken(q_target, greedy)[:, 1:].sum(-1) + self.v(self.target, next_base, next_state)
             y = lambda_returns(next_value, ep, self.config.gamma, self.config.td_lambda)
-            networks, held_known = (self.target, known_target) if self.config.held == "target" else (self.live, known)
-            checked = (ep.action, *(self.drawn(ep) for _ in range(self.config.drawn_actions)))
-            base, held_greedy, *at_checked = networks["joint"](held_known[:, :-1], state, greedy[:, :-1], *checked)
-            held = torch.stack(at_checked)  # [1 + K, B, T]
+            networks, held_read = (self.target, read_target) if self.config.held == "target" else (self.live, read)
+            checked = (ep.action, *(self.draw_actions(ep) for _ in range(self.config.drawn_actions)))
+            base, held_greedy, *at_checked = networks["joint"](held_read[:, :-1], state, greedy[:, :-1], *checked)
+            held = torch.stack(at_checked)  # [1 + drawn_actions, B, T]
         v = self.v(self.live, base, state)
         q_sum = torch.stack([taken(q[:, :-1], action).sum(-1) for action in checked])
         q_sum_greedy = taken(q[:, :-1], greedy[:, :-1]).sum(-1)

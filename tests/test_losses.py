@@ -703,25 +703,29 @@ def test_the_other_forms_equal_their_plain_twins_too(name: str, fields: dict[str
     assert abs(loss - learner(name).loss(ep)[0].item()) > 1e-4
 
 
-def test_qtran_checks_its_inequality_at_the_drawn_actions_as_at_the_taken_ones(monkeypatch) -> None:
-    fields = {"last_action": False, "joint_reads": "state"}
-    made, ep = learner("qtran", **fields), episodes()
+@pytest.mark.parametrize("reads", ["histories", "observations", "state"])
+def test_qtran_checks_its_inequality_at_the_drawn_actions_as_at_the_taken_ones(reads: str, monkeypatch) -> None:
+    fields = {"joint_reads": reads, "last_action": False}  # so that other actions leave what agents remember as it is
+    made, drawing, ep = learner("qtran", **fields), learner("qtran", **fields, drawn_actions=2), episodes()
+    for one in (made, drawing):
+        one.live["v"][-1].bias.data -= 3.0  # so that the inequality is broken somewhere
     _, alone = made.loss(ep)
     others = [(ep.action + shift) % ep.available.shape[-1] for shift in (1, 2)]
     nopt = [made.loss(ep._replace(action=action))[1]["nopt"] for action in (ep.action, *others)]
-    drawing, draws = learner("qtran", **fields, drawn_actions=2), iter(others)
-    monkeypatch.setattr(drawing, "drawn", lambda ep: next(draws))
+    draws = iter(others)
+    monkeypatch.setattr(drawing, "draw_actions", lambda ep: next(draws))
     loss, terms = drawing.loss(ep)
     assert len({round(one.item(), 9) for one in nopt}) > 1
     assert terms["nopt"].item() == pytest.approx(sum(one.item() for one in nopt) / 3)
-    assert (terms["td"], terms["opt"]) == (alone["td"], alone["opt"])
+    for name in ("td", "opt"):
+        assert terms[name].item() == pytest.approx(alone[name].item())
     assert loss.item() == pytest.approx(sum(terms[name].item() for name in ("td", "opt", "nopt")))
 
 
 def test_qtran_draws_each_legal_action_as_often_as_any_other_and_no_other() -> None:
     made, ep = learner("qtran", drawn_actions=1), episodes()
     available = ep.available[:, :-1]
-    counts = sum(F.one_hot(made.drawn(ep), available.shape[-1]) for _ in range(3000))
+    counts = sum(F.one_hot(made.draw_actions(ep), available.shape[-1]) for _ in range(3000))
     assert not counts[~available].any()
     expected = 3000 * available / available.sum(-1, keepdim=True)
     assert ((counts - expected).abs() < 5 * expected.sqrt())[available].all()
@@ -1564,10 +1568,13 @@ def test_words_that_a_field_of_qtran_does_not_know_are_named(name: str, field: s
         algorithm(name).Config(**{field: "other"})
 
 
-@pytest.mark.parametrize(("field", "low"), [("joint_width", 1), ("drawn_actions", 0)])
-def test_numbers_of_qtran_out_of_range_are_named(field: str, low: int) -> None:
-    with pytest.raises(ValueError, match=f"{field} is {low - 1}; it must be at least {low}"):
-        algorithm("qtran").Config(**{field: low - 1})
+@pytest.mark.parametrize(
+    ("field", "value", "low"),
+    [("joint_width", 0, 1), ("drawn_actions", -1, 0), ("lambda_opt", math.nan, 0), ("lambda_nopt", -0.5, 0)],
+)
+def test_numbers_of_qtran_out_of_range_are_named(field: str, value: float, low: int) -> None:
+    with pytest.raises(ValueError, match=f"{field} is {value}; it must be at least {low}"):
+        algorithm("qtran").Config(**{field: value})
 
 
 @pytest.mark.parametrize(
