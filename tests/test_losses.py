@@ -705,7 +705,7 @@ def test_the_other_forms_equal_their_plain_twins_too(name: str, fields: dict[str
 
 @pytest.mark.parametrize("reads", ["histories", "observations", "state"])
 def test_qtran_checks_its_inequality_at_the_drawn_actions_as_at_the_taken_ones(reads: str, monkeypatch) -> None:
-    fields = {"joint_reads": reads, "last_action": False}  # so that other actions leave what agents remember as it is
+    fields = {"joint_reads": reads, "held": "live", "last_action": False}  # actions leave what agents remember as it is
     made, drawing, ep = learner("qtran", **fields), learner("qtran", **fields, drawn_actions=2), episodes()
     for one in (made, drawing):
         one.live["v"][-1].bias.data -= 3.0  # so that the inequality is broken somewhere
