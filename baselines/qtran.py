@@ -240,7 +240,8 @@ class QTRAN(Learner):
 
         _, q_joint = self.live["joint"](read[:, :-1], state, ep.action)
         with torch.no_grad():
-            q_target, h_target = self.target["agent"].unroll(ep)
+            unread = self.config.joint_reads != "histories" and self.config.bootstrap == "joint"
+            q_target, h_target = (q, h) if unread else self.target["agent"].unroll(ep)
             read_target = self.read(ep, h_target)
             next_base, next_value = self.target["joint"](read_target[:, 1:], next_state, greedy[:, 1:])
             if self.config.bootstrap == "sum":
